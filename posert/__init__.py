@@ -1,0 +1,36 @@
+"""PoseRT: multi-person pose estimation on video, from a laptop to a GPU server.
+
+import posert
+
+people = posert.Pose("pose-small")(image)            # one picture
+report = posert.run("clip.mp4", "out/clip.mp4")      # videos, cameras, streams
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posert.pose import Pose
+    from posert.running import Report, run
+    from posert.settings import RunSettings
+    from posert.types import People
+
+__version__ = "0.1.0"
+__all__ = ["People", "Pose", "Report", "RunSettings", "run"]
+
+_HOME = {
+    "Pose": "posert.pose",
+    "Report": "posert.running",
+    "run": "posert.running",
+    "RunSettings": "posert.settings",
+    "People": "posert.types",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first used: ``import posert`` alone costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'posert' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

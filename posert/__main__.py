@@ -1,0 +1,5 @@
+"""``python -m posert``."""
+
+from posert.cli import main
+
+main()

@@ -1,0 +1,48 @@
+"""The command line. Each command is a file; heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from posert.cli import bench, doctor, evaluate, models, run
+from posert.errors import PosertError
+
+app = typer.Typer(
+    help="PoseRT finds the people in pictures, videos, cameras and streams and draws their poses.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("eval")(evaluate.evaluate)
+app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Show the version and stop."),
+) -> None:
+    if version:
+        from posert import __version__
+
+        print(f"posert {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The ``posert`` command: a refusal is one line on stderr and its exit code."""
+    try:
+        app()
+    except PosertError as e:
+        print(f"posert: {e}", file=sys.stderr)
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `posert models | head`
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,5 @@
+"""placeholder"""
+
+
+def evaluate() -> None:
+    """placeholder"""

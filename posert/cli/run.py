@@ -1,0 +1,171 @@
+"""``posert run``: pictures, videos, cameras and streams in; skeletons and data out."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+_WHAT = "What is written"
+_WHICH = "Which frames"
+_HOW = "Model and parser"
+_LOOK = "Look"
+
+
+def run(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, globs, camera indices (0 or /dev/video0), RTSP or HTTP URLs."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Video or picture; a folder for several.", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    jsonl: Annotated[
+        Path | None,
+        typer.Option(help="One JSON line a frame (- for stdout).", rich_help_panel=_WHAT),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="One row a person.", rich_help_panel=_WHAT)
+    ] = None,
+    coco: Annotated[
+        Path | None, typer.Option(help="COCO keypoint results.", rich_help_panel=_WHAT)
+    ] = None,
+    openpose_json: Annotated[
+        Path | None,
+        typer.Option(help="Folder of OpenPose files, one a frame.", rich_help_panel=_WHAT),
+    ] = None,
+    contact_sheet: Annotated[
+        Path | None,
+        typer.Option(help="One PNG of nine frames of the run.", rich_help_panel=_WHAT),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="auto, libx264 or h264_nvenc.", rich_help_panel=_WHAT)
+    ] = None,
+    start: Annotated[
+        float | None, typer.Option(help="Begin at this second.", rich_help_panel=_WHICH)
+    ] = None,
+    every: Annotated[
+        int | None, typer.Option(help="Take every Nth frame.", rich_help_panel=_WHICH)
+    ] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(help="At most so many of each input.", rich_help_panel=_WHICH)
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name, folder, card.yaml or .onnx.", rich_help_panel=_HOW),
+    ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="auto, onnxruntime or onnxruntime-cuda.", rich_help_panel=_HOW),
+    ] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option(help="Network input: long side, or HxW, pixels.", rich_help_panel=_HOW),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Inference threads.", rich_help_panel=_HOW)
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Least keypoint confidence.", rich_help_panel=_HOW)
+    ] = None,
+    link_threshold: Annotated[
+        float | None, typer.Option(help="Least link score.", rich_help_panel=_HOW)
+    ] = None,
+    max_peaks: Annotated[
+        int | None, typer.Option(help="Most keypoints of a type.", rich_help_panel=_HOW)
+    ] = None,
+    max_people: Annotated[
+        int | None, typer.Option(help="Most people in a frame.", rich_help_panel=_HOW)
+    ] = None,
+    min_parts: Annotated[
+        int | None, typer.Option(help="Keypoints a person must have.", rich_help_panel=_HOW)
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Least person score.", rich_help_panel=_HOW)
+    ] = None,
+    parser: Annotated[
+        str | None,
+        typer.Option(help="posert, or trt_pose for its exact parser.", rich_help_panel=_HOW),
+    ] = None,
+    colours: Annotated[
+        str | None, typer.Option(help="By limbs, people or plain.", rich_help_panel=_LOOK)
+    ] = None,
+    line_width: Annotated[
+        float | None, typer.Option(help="Times the automatic width.", rich_help_panel=_LOOK)
+    ] = None,
+    boxes: Annotated[
+        bool | None,
+        typer.Option("--boxes/--no-boxes", help="Boxes and scores.", rich_help_panel=_LOOK),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML of these settings; flags overrule it.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Find the people in INPUTS; write pictures, videos and data.
+
+    Exit codes: 0 done, 2 usage, 3 input, 4 model, 5 output, 6 settings, 7 some inputs failed, 9
+    backend, 130/143 stopped (all files are completed).
+    """
+    from posert.cli.progress import Progress, print_report, start_logging
+    from posert.running import run_settings
+    from posert.settings import read_settings
+
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if value is not None and name not in ("inputs", "config", "quiet")
+    }
+    if input_size is not None:
+        given["input_size"] = _size(input_size)
+    settings = read_settings(config, given)
+    start_logging(quiet)
+    with _stop_on_signals() as stopped, Progress(quiet) as progress:
+        report = run_settings(list(inputs), settings, stopped.event, progress.update)
+    print_report(report, quiet)
+    raise typer.Exit(128 + stopped.signal if stopped.signal else report.exit_code)
+
+
+def _size(text: str) -> Any:
+    """``384`` as a long side, ``256x384`` as (height, width); anything else is left to fail."""
+    sides = text.lower().split("x")
+    if not all(side.isdigit() for side in sides) or len(sides) > 2:
+        return text
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+class _Stopped:
+    """Whether and by which signal the run was asked to end."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.signal = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.signal:  # a second signal: do not wait for the files
+            raise KeyboardInterrupt
+        self.signal = number
+        self.event.set()
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[_Stopped]:
+    stopped = _Stopped()
+    before = {n: signal.signal(n, stopped) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,100 @@
+"""Files and environment into frozen, validated values. The only reader of either.
+
+A file is read strictly: an unknown key is an error that names the nearest known one, and every
+message says file, key, what was got and what was expected.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from posert.errors import ConfigError, PosertError, nearest
+
+T = TypeVar("T")
+PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What PoseRT takes from environment variables."""
+
+    models: tuple[Path, ...]  # POSERT_MODELS: further folders of models, searched first
+
+
+def environment() -> Environment:
+    """The variables as they are now."""
+    listed = os.environ.get("POSERT_MODELS", "")
+    return Environment(models=tuple(Path(p) for p in listed.split(os.pathsep) if p))
+
+
+def shipped(name: str) -> Path:
+    """The folder ``name`` (models, demo) of the installed package, else of the checkout."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def read_mapping(path: Path, error: type[PosertError] = ConfigError) -> dict[str, Any]:
+    """The mapping a YAML or JSON file holds.
+
+    Raises:
+        error: the file cannot be read, is not YAML/JSON, or holds something else.
+    """
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except OSError as e:
+        raise error(f"{path}: cannot be read", got=e.strerror) from e
+    except UnicodeDecodeError as e:
+        raise error(f"{path}: is not text", expected="UTF-8 YAML or JSON") from e
+    except (yaml.YAMLError, ValueError) as e:
+        where = getattr(e, "problem_mark", None)
+        line = where.line + 1 if where is not None else getattr(e, "lineno", "?")
+        problem = getattr(e, "problem", None) or getattr(e, "msg", None) or "bad syntax"
+        raise error(f"{path}, line {line}: {problem}", expected="valid YAML or JSON") from e
+    if not isinstance(data, dict):
+        raise error(f"{path}", got=type(data).__name__, expected="keys and values")
+    return data
+
+
+def build(cls: type[T], data: Mapping[str, Any], where: str, error: type[PosertError]) -> T:
+    """A ``cls`` (a dataclass) from plain data, every value checked against its type.
+
+    Raises:
+        error: the first thing that is wrong, with its key.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(cls).validate_python(dict(data))
+    except ValidationError as e:
+        raise _explained(cls, e.errors()[0], where, error) from e
+
+
+def _explained(cls: type[Any], first: Any, where: str, error: type[PosertError]) -> PosertError:
+    key = ".".join(str(part) for part in first["loc"]) or "its values"
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        name = str(first["loc"][-1])
+        known = dict(_keys(cls)).get(tuple(first["loc"][:-1]), ())
+        return error(f"{where}: unknown key {key!r}{nearest(name, known)}")
+    if first["type"] in ("missing", "missing_argument"):
+        return error(f"{where}: {key!r} is missing")
+    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return error(f"{where}: {key}", got=repr(first["input"])[:80], expected=expected)
+
+
+def _keys(cls: type[Any], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Every place of a nested dataclass with the keys known there."""
+    from typing import get_type_hints
+
+    yield at, [f.name for f in fields(cls)]
+    hints = get_type_hints(cls)
+    for f in fields(cls):
+        if isinstance(hints[f.name], type) and is_dataclass(hints[f.name]):
+            yield from _keys(hints[f.name], (*at, f.name))

@@ -1,0 +1,112 @@
+"""Model cards and topologies: read, validated, found by name, held against the ONNX."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from posert.config import build, environment, read_mapping, shipped
+from posert.errors import ModelError, nearest
+from posert.model_card import STRICT, ModelCard
+from posert.postprocess.topology import Topology
+
+CARD = "card.yaml"
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card in ``path``, a ``card.yaml``.
+
+    Raises:
+        ModelError: it cannot be read, or a key or value is wrong.
+    """
+    card = build(ModelCard, read_mapping(path, ModelError), str(path), ModelError)
+    return replace(card, folder=path.parent)
+
+
+@dataclass(frozen=True)
+class _TopologyFile:
+    """trt_pose's JSON (``skeleton`` counts from 1) and the PAF channels where they differ."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    keypoints: tuple[str, ...]
+    skeleton: tuple[tuple[int, int], ...]
+    name: str = "person"
+    paf_channels: tuple[tuple[int, int], ...] | None = None  # (y, x) of each link
+    supercategory: str = ""
+    id: int = 1
+
+
+def read_topology(path: Path) -> Topology:
+    """The topology in ``path``; link k uses PAF channels 2k (y) and 2k + 1 (x) unless it says so.
+
+    Raises:
+        ModelError: it cannot be read, or names keypoints or channels that do not exist.
+    """
+    read = build(_TopologyFile, read_mapping(path, ModelError), str(path), ModelError)
+    count = len(read.keypoints)
+    if bad := [link for link in read.skeleton if not all(1 <= end <= count for end in link)]:
+        raise ModelError(f"{path}: skeleton", got=bad[0], expected=f"keypoints 1 to {count}")
+    channels = read.paf_channels or tuple((2 * k, 2 * k + 1) for k in range(len(read.skeleton)))
+    if sorted(c for pair in channels for c in pair) != list(range(2 * len(read.skeleton))):
+        raise ModelError(
+            f"{path}: paf_channels", got=channels, expected="each of 2K channels exactly once"
+        )
+    links = tuple((a - 1, b - 1) for a, b in read.skeleton)
+    return Topology(read.name, read.keypoints, links, channels)
+
+
+def card_paths() -> list[Path]:
+    """The cards of all models known here: POSERT_MODELS first, then those that are shipped."""
+    roots = (*environment().models, shipped("models"))
+    return [path for root in roots for path in sorted(root.glob(f"*/{CARD}"))]
+
+
+def find_card(model: str) -> ModelCard:
+    """The card of a model given by name, by its folder, its ``card.yaml`` or its ONNX file.
+
+    Raises:
+        ModelError: there is no such model, or its card is wrong.
+    """
+    path = Path(model)
+    if path.is_dir() and (path / CARD).is_file():
+        return read_card(path / CARD)
+    if path.suffix in (".yaml", ".yml"):
+        return read_card(path)
+    if path.suffix == ".onnx":
+        if not (path.parent / CARD).is_file():
+            raise ModelError(
+                f"{path}: no {CARD} beside it",
+                fix="write one (posert models show pose-small prints an example)",
+            )
+        return replace(read_card(path.parent / CARD), onnx=path.name, sha256=None)
+    by_name = {p.parent.name: p for p in reversed(card_paths())}
+    if model not in by_name:
+        raise ModelError(
+            f"no model {model!r}{nearest(model, by_name)}", fix="posert models lists what is known"
+        )
+    return read_card(by_name[model])
+
+
+def verify_file(card: ModelCard) -> None:
+    """Refuse an ONNX that is absent or is not the file of the card.
+
+    Raises:
+        ModelError: the file is missing, or its sha256 is not the card's.
+    """
+    if not card.onnx_path.is_file():
+        raise ModelError(
+            f"model {card.name}: {card.onnx_path} is not there",
+            fix=f"it comes from {card.source.url} ({card.source.how})",
+        )
+    if card.sha256 is None:
+        return
+    digest = hashlib.sha256(card.onnx_path.read_bytes()).hexdigest()
+    if digest != card.sha256:
+        raise ModelError(
+            f"{card.onnx_path}: is damaged or another file",
+            got=f"sha256 {digest[:12]}…",
+            expected=f"{card.sha256[:12]}…",
+            fix="copy it again, or correct the card",
+        )

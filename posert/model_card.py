@@ -1,0 +1,131 @@
+"""The model card: what a network expects and returns. It is the contract of a model.
+
+``posert.engine_builder.card`` reads cards from ``card.yaml`` and holds them against the ONNX.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+STRICT: dict[str, Any] = {"extra": "forbid"}  # an unknown key in a file is an error
+
+
+@dataclass(frozen=True)
+class InputCard:
+    """The network's input, float32 (N, 3, H, W): (pixel / scale - mean) / std per channel."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str
+    size: int | tuple[int, int]  # pixels: the long side, or (height, width)
+    multiple: int  # height and width are multiples of this
+    colour: Literal["rgb", "bgr"]
+    resize: Literal["letterbox", "stretch"]
+    scale: float = 255.0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # in ``colour`` order
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    fill: int = 114  # grey level of the letterbox's border
+    fixed: bool = False  # True: the ONNX takes ``size`` and no other
+    tested_sizes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        sides = (self.size,) if isinstance(self.size, int) else self.size
+        if self.multiple < 1 or any(s < 1 or s % self.multiple for s in sides):
+            raise ValueError(f"size {self.size} is not a multiple of {self.multiple}")
+        if self.scale <= 0 or min(self.std) <= 0:
+            raise ValueError("scale and std must be positive")
+        if not 0 <= self.fill <= 255:
+            raise ValueError(f"fill {self.fill} is not a grey level from 0 to 255")
+
+
+@dataclass(frozen=True)
+class TensorCard:
+    """One output tensor, or a slice of one: ``channels`` = (first, past the last)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str
+    channels: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.channels[0] < self.channels[1]:
+            raise ValueError(f"channels {self.channels} is not (first, past the last)")
+
+
+@dataclass(frozen=True)
+class OutputCard:
+    """Confidence maps and part affinity fields, both at 1/``stride`` of the input."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    cmap: TensorCard
+    paf: TensorCard
+    stride: int
+
+
+@dataclass(frozen=True)
+class ParserCard:
+    """What the parser was tuned to for this network; see ``posert.postprocess.parse_maps``."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    threshold: float = 0.1
+    window: int = 5
+    samples: int = 7
+    link_threshold: float = 0.1
+    max_peaks: int = 100
+    max_people: int = 100
+    min_parts: int = 3  # keypoints a person must have to be kept
+    min_score: float = 0.0
+
+
+@dataclass(frozen=True)
+class SourceCard:
+    """Where the weights come from."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    url: str
+    sha256: str | None = None  # of the file at ``url``; None where nobody published it
+    how: str = ""  # from that file to the ONNX
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One accuracy measurement; AP is COCO keypoint AP at OKS 0.50:0.95."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    dataset: str
+    size: int | tuple[int, int]
+    parser: str
+    ap: float
+    ap50: float
+    ap75: float
+    by: str = "PoseRT"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model's card. ``folder`` is where its files are; it is not written in the file."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str
+    title: str
+    onnx: str  # file name beside the card
+    topology: str  # file name beside the card
+    input: InputCard
+    outputs: OutputCard
+    licence: str
+    training_data: str
+    source: SourceCard
+    sha256: str | None = None  # of the ONNX; None: made by the user, so unknown beforehand
+    parser: ParserCard = ParserCard()
+    measured: tuple[Measured, ...] = ()
+    credits: str = ""
+    notes: str = ""
+    folder: Path = field(default=Path(), kw_only=True)
+
+    @property
+    def onnx_path(self) -> Path:
+        return self.folder / self.onnx
+
+    @property
+    def topology_path(self) -> Path:
+        return self.folder / self.topology

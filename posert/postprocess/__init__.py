@@ -1,0 +1,7 @@
+"""From a network's maps to people, and what is done with people after that."""
+
+from __future__ import annotations
+
+from posert.postprocess.parser import ParserSettings, parse_maps
+
+__all__ = ["ParserSettings", "parse_maps"]

@@ -1,0 +1,98 @@
+"""Peaks of the confidence maps: where each keypoint type is, to a fraction of a cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from posert.types import Float32, Int64
+
+_CELL_CENTRE = np.float32(0.5)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Peaks:
+    """The n peaks of one picture, sorted by type, row-major within a type."""
+
+    kinds: Int64  # (n,) keypoint type, 0..C-1
+    cells: Int64  # (n, 2) y, x of the peak's cell
+    points: Float32  # (n, 2) y, x in map cells; a cell's centre is at + 0.5
+    scores: Float32  # (n,) the confidence map's value at the cell
+    starts: Int64  # (C + 1,) peaks of type c are starts[c]:starts[c + 1]
+    left_out: int = 0  # peaks beyond the cap, over all types
+
+    @property
+    def counts(self) -> Int64:
+        """Peaks of each type, int64 (C,)."""
+        return np.diff(self.starts)
+
+
+def find_peaks(cmap: Float32, threshold: float, window: int, max_peaks: int) -> Peaks:
+    """Cells of at least ``threshold`` with no larger cell in the window around them.
+
+    Equal neighbours are all peaks. Of each type the first ``max_peaks`` in row-major order are
+    kept, the others counted.
+
+    Args:
+        cmap: float32 (C, h, w), finite.
+        threshold: least value of a peak, above 0.
+        window: side of the square window, cells, odd.
+        max_peaks: most peaks of one keypoint type.
+    """
+    kinds, ys, xs = _local_maxima(cmap, threshold, window)
+    found = np.bincount(kinds, minlength=len(cmap))
+    rank = np.arange(len(kinds)) - np.repeat(np.cumsum(found) - found, found)
+    kept = rank < max_peaks
+    kinds, ys, xs = kinds[kept], ys[kept], xs[kept]
+    cells = np.stack([ys, xs], axis=1)
+    counts = np.minimum(found, max_peaks)
+    return Peaks(
+        kinds=kinds,
+        cells=cells,
+        points=cells.astype(np.float32) + _CELL_CENTRE,
+        scores=cmap[kinds, ys, xs],
+        starts=np.concatenate([[0], np.cumsum(counts)]),
+        left_out=int(found.sum() - counts.sum()),
+    )
+
+
+def refine_peaks(peaks: Peaks, cmap: Float32, window: int) -> Peaks:
+    """Move each peak to the score-weighted mean of its window, as trt_pose does.
+
+    Cells off the map are reflected at its border. Sums run in trt_pose's order, and its
+    normalisation by (h, w) is done and undone, so that the float32 result is its own to the bit:
+    samples of a link that fall on the edge of a cell then read the same cell.
+    """
+    size = np.asarray(cmap.shape[1:])
+    around = peaks.cells + _window_offsets(window)[:, None]  # (window², n, 2)
+    inside = _reflect(around, size)
+    weights = cmap[peaks.kinds, inside[..., 0], inside[..., 1]]  # (window², n)
+    with np.errstate(all="ignore"):  # weights that cancel out: judged below
+        total = weights.sum(axis=0)[:, None]
+        mean = (weights[..., None] * around.astype(np.float32)).sum(axis=0) / total
+        points = (mean + _CELL_CENTRE) / size.astype(np.float32) * size.astype(np.float32)
+    return replace(peaks, points=np.where(np.isfinite(points), points, peaks.points))
+
+
+def _local_maxima(cmap: Float32, threshold: float, window: int) -> tuple[Int64, Int64, Int64]:
+    """Type, y and x of the cells that are the largest of their window, row-major."""
+    _, h, w = cmap.shape
+    square = np.ones((window, window), np.uint8)
+    largest = np.stack([cv2.dilate(plane, square) for plane in cmap])
+    cells = np.flatnonzero((cmap >= np.float32(threshold)) & (cmap >= largest))
+    return cells // (h * w), cells // w % h, cells % w
+
+
+def _window_offsets(window: int) -> Int64:
+    """Steps (dy, dx) from a window's centre to its cells, row-major: int64 (window², 2)."""
+    steps = np.indices((window, window)).reshape(2, -1).T - window // 2
+    return steps.astype(np.int64)
+
+
+def _reflect(cells: Int64, size: Int64) -> Int64:
+    """Cells off the map, mirrored at its outermost cells (then clipped: one mirror may not do)."""
+    last = size - 1
+    mirrored = last - np.abs(last - np.abs(cells))
+    return np.clip(mirrored, 0, last)

@@ -1,0 +1,240 @@
+"""A whole run: inputs into sources, sources through the pipeline, results into files."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posert.errors import SOME_INPUTS_FAILED, ConfigError, OutputError, PosertError
+from posert.pose import Pose
+from posert.postprocess.draw import DrawStyle, draw_people
+from posert.runtime.pipeline import Draw, Stages, Tally, WriteImage, process
+from posert.runtime.sinks import data_sinks, picture_writer, video_writer
+from posert.runtime.sinks.contact_sheet import ContactSheet
+from posert.runtime.sinks.sink import Sink
+from posert.runtime.sources.inputs import expand, is_picture, open_source
+from posert.runtime.sources.source import Source, Span
+from posert.runtime.timing import StageTime
+from posert.settings import RunSettings, read_settings
+from posert.types import Image, People
+
+log = logging.getLogger(__name__)
+
+OnFrame = Callable[[Tally], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did."""
+
+    sources: tuple[Tally, ...]
+    seconds: float  # on the clock, models loaded and outputs open
+    stages: tuple[StageTime, ...]
+    engine: str
+    stopped: bool  # ended by the user before its end
+    failure: PosertError | None = None  # an output shared by all inputs could not be completed
+
+    @property
+    def frames(self) -> int:
+        return sum(tally.frames for tally in self.sources)
+
+    @property
+    def people(self) -> int:
+        return sum(tally.people for tally in self.sources)
+
+    @property
+    def frames_per_second(self) -> float:
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0, the code of the only failure, or 7 where some inputs failed and others are done."""
+        if self.failure is not None:
+            return self.failure.exit_code
+        failed = [tally.error for tally in self.sources if tally.error is not None]
+        if not failed:
+            return 0
+        return failed[0].exit_code if len(failed) == len(self.sources) else SOME_INPUTS_FAILED
+
+
+def run(
+    inputs: str | Path | Iterable[str | Path],
+    output: str | Path | None = None,
+    *,
+    stop: threading.Event | None = None,
+    on_frame: OnFrame = lambda tally: None,
+    **settings: Any,
+) -> Report:
+    """Finds the people in videos, pictures, cameras and streams, and writes what is asked for.
+
+    Example::
+
+        report = posert.run("clip.mp4", "out/clip.mp4", jsonl="out/clip.jsonl")
+        print(report.frames, report.people, report.frames_per_second)
+
+    Args:
+        inputs: files, folders, globs, camera indices (``"0"``) and URLs.
+        output: video or picture with skeletons; a folder for several inputs.
+        stop: set it to end the run early; all files are completed.
+        on_frame: called after each frame with what its source came to so far.
+        settings: fields of ``posert.RunSettings``.
+
+    Returns:
+        The report. An input that fails is in it and does not stop the others.
+
+    Raises:
+        PosertError: nothing could be begun: wrong settings, model, or outputs; or an output
+            shared by all inputs cannot be created.
+    """
+    paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    given = {**settings, "output": output} if output is not None else settings
+    chosen = read_settings(None, given)
+    return run_settings([str(path) for path in paths], chosen, stop or threading.Event(), on_frame)
+
+
+def run_settings(
+    inputs: list[str], settings: RunSettings, stop: threading.Event, on_frame: OnFrame
+) -> Report:
+    """``run`` with its settings in one value."""
+    names = expand(inputs)
+    outputs = plan_outputs(names, settings)
+    pose = Pose(**vars(settings))
+    tallies = [Tally(name) for name in names]
+    style = DrawStyle(settings.colours, settings.line_width, settings.boxes)
+
+    def draw(image: Image, people: People) -> Image:
+        return draw_people(image, people, pose.topology, style)
+
+    began = time.perf_counter()
+    failure = None
+    try:
+        _run_all(list(zip(tallies, outputs, strict=True)), pose, draw, settings, stop, on_frame)
+    except OutputError as e:
+        failure = e
+    seconds = time.perf_counter() - began
+    stages = pose.estimator.times.summary()
+    return Report(tuple(tallies), seconds, stages, pose.engine.name, stop.is_set(), failure)
+
+
+def _run_all(
+    work: list[tuple[Tally, Path | None]],
+    pose: Pose,
+    draw: Draw,
+    settings: RunSettings,
+    stop: threading.Event,
+    on_frame: OnFrame,
+) -> None:
+    """Runs the sources one after the other between opening and closing what they share."""
+    with ExitStack() as files:
+        sinks = data_sinks(
+            pose.topology,
+            jsonl=settings.jsonl,
+            csv=settings.csv,
+            coco=settings.coco,
+            openpose_json=settings.openpose_json,
+        )
+        for sink in sinks:
+            files.callback(sink.close)
+        sheet = ContactSheet(settings.contact_sheet) if settings.contact_sheet else None
+        if sheet is not None:
+            files.callback(sheet.close)
+        looked_at = settings.output is not None or sheet is not None
+        shared = _Shared(pose, draw if looked_at else None, sinks, sheet)
+        for tally, output in work:
+            if not stop.is_set():
+                _run_one(tally, output, shared, settings, stop, on_frame)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all sources of a run use."""
+
+    pose: Pose
+    draw: Draw | None
+    sinks: list[Sink]
+    sheet: ContactSheet | None
+
+
+def _run_one(
+    tally: Tally,
+    output: Path | None,
+    shared: _Shared,
+    settings: RunSettings,
+    stop: threading.Event,
+    on_frame: OnFrame,
+) -> None:
+    """Runs one source; its failure is noted in ``tally`` and ends it alone."""
+    try:
+        with ExitStack() as files:
+            source = open_source(tally.source)
+            files.callback(source.close)
+            tally.source, tally.expected = source.info.name, source.info.frames
+            writers = _image_writers(source, output, shared.sheet, settings, files)
+            stages = Stages(shared.pose.estimator, shared.draw, writers, shared.sinks)
+            span = Span(settings.start, settings.every, settings.max_frames)
+            tally.outputs = [str(output)] if output is not None else []
+            process(source, span, stages, tally, stop, on_frame)
+    except PosertError as e:
+        tally.error = e
+
+
+def _image_writers(
+    source: Source,
+    output: Path | None,
+    sheet: ContactSheet | None,
+    settings: RunSettings,
+    files: ExitStack,
+) -> list[WriteImage]:
+    """Where the drawn frames of one source go; ``files`` closes it."""
+    writers: list[WriteImage] = [sheet.write] if sheet is not None else []
+    if output is None:
+        return writers
+    if source.info.still:
+        return [*writers, picture_writer(output)]
+    write, close = video_writer(output, source.info, settings.encoder)
+    files.callback(close)
+    return [*writers, write]
+
+
+def plan_outputs(names: list[str], settings: RunSettings) -> list[Path | None]:
+    """The output of each source: the one named, or in a folder one a source.
+
+    Raises:
+        ConfigError: nothing is asked for, or several inputs have one file to go to.
+        OutputError: an output would overwrite its input.
+    """
+    output = settings.output
+    wanted = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
+    if output is None:
+        if not any((*wanted, settings.contact_sheet)):
+            raise ConfigError("nothing to write", fix="give -o OUT, --jsonl FILE or another output")
+        return [None] * len(names)
+    if len(names) == 1 and output.suffix and not output.is_dir():
+        planned = [output]
+    elif output.suffix and not output.is_dir():
+        raise ConfigError(f"-o {output}", got=f"{len(names)} inputs", expected="a folder for them")
+    else:
+        planned = _in_folder(names, output)
+    for name, path in zip(names, planned, strict=True):
+        if path.exists() and Path(name).exists() and path.samefile(name):
+            raise OutputError(f"{path}: is the input itself", fix="choose another output")
+    return list(planned)
+
+
+def _in_folder(names: list[str], folder: Path) -> list[Path]:
+    """``folder/STEM.mp4`` (pictures keep their ending), numbered where stems repeat."""
+    planned: list[Path] = []
+    for name in names:
+        stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in Path(name).stem)
+        suffix = Path(name).suffix if is_picture(name) else ".mp4"
+        path, number = folder / f"{stem or 'source'}{suffix}", 2
+        while path in planned:
+            path, number = folder / f"{stem}-{number}{suffix}", number + 1
+        planned.append(path)
+    return planned

@@ -1,0 +1,1 @@
+"""Frames in, people out: sources, engines, the pipeline between them, sinks."""

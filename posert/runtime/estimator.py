@@ -1,0 +1,52 @@
+"""One picture to its people: pre-processing, network and parser, in source pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from posert.model_card import ModelCard
+from posert.runtime.engine import Engine
+from posert.runtime.preprocess import InputSize, prepare
+from posert.runtime.timing import StageTimes
+from posert.types import Image, Letterbox, People, PoseMaps
+
+Parse = Callable[[PoseMaps], People]  # keypoints in map cells
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimator:
+    """A network with all that its card says around it; may be called from several threads."""
+
+    card: ModelCard
+    engine: Engine
+    size: InputSize
+    parse: Parse
+    times: StageTimes = field(default_factory=StageTimes)
+
+    def __call__(self, image: Image) -> People:
+        """The people of ``image`` (H, W, 3) uint8 BGR, keypoints in its pixels.
+
+        Raises:
+            EngineError: the backend failed.
+        """
+        with self.times.measure("engine"):
+            maps, letterbox = self.maps(image)
+        with self.times.measure("parse"):
+            return to_source(self.parse(maps), letterbox)
+
+    def maps(self, image: Image) -> tuple[PoseMaps, Letterbox]:
+        """What the network says of ``image``, and how to get from cells to its pixels."""
+        card = self.card
+        tensor, letterbox = prepare(image, card.input, self.size, card.outputs.stride)
+        (maps,) = self.engine.infer(tensor[None])
+        return maps, letterbox
+
+
+def to_source(people: People, letterbox: Letterbox) -> People:
+    """``people`` in map cells as ``people`` in source pixels."""
+    keypoints = np.array(people.keypoints)
+    keypoints[:, :, :2] = letterbox.to_source(keypoints[:, :, :2])
+    return replace(people, keypoints=keypoints)

@@ -1,0 +1,133 @@
+"""Work in threads behind bounded queues: order kept, errors passed on, nothing left over."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_POLL_S = 0.1  # how often a waiting thread looks whether it should stop
+_PATIENCE_S = 2.0  # how long a source that does not answer is waited for at the end
+
+
+def ordered_map(
+    work: Callable[[T], R],
+    items: Iterator[T],
+    *,
+    workers: int,
+    depth: int,
+    name: str,
+    stop: threading.Event | None = None,
+) -> Iterator[R]:
+    """``map(work, items)`` in ``workers`` threads, at most ``depth`` items under way, in order.
+
+    ``items`` is iterated and closed in a thread of its own. An exception of ``items`` or ``work``
+    is raised here, after the results of all items before it. Once ``stop`` is set no further item
+    is taken; what is under way is completed. Closing the iterator ends the threads.
+    """
+    under_way: queue.Queue[Future[R] | None] = queue.Queue(depth)
+    closed = threading.Event()
+    asked = stop or threading.Event()
+
+    def feed(pool: ThreadPoolExecutor) -> None:
+        try:
+            for item in items:
+                if asked.is_set() or not _put(under_way, pool.submit(work, item), closed):
+                    break
+            _put(under_way, None, closed)
+        except BaseException as e:  # noqa: BLE001  it is raised again where results are taken
+            failed: Future[R] = Future()
+            failed.set_exception(e)
+            _put(under_way, failed, closed)
+        finally:
+            if isinstance(items, Generator):
+                items.close()
+
+    pool = ThreadPoolExecutor(workers, name)
+    feeder = threading.Thread(target=feed, args=(pool,), name=f"{name}-feed", daemon=True)
+    feeder.start()
+    try:
+        while (future := _take(under_way, asked)) is not None:
+            yield future.result()
+    finally:
+        closed.set()
+        feeder.join(timeout=_PATIENCE_S)  # a dead camera may hold it: it is a daemon
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def newest(items: Iterable[T], dropped: Callable[[], None], *, name: str) -> Iterator[T]:
+    """The newest of ``items`` each time one is asked for; ``dropped`` is called for each other.
+
+    For live sources: ``items`` is read in a thread as fast as it comes.
+    """
+    slot: queue.Queue[T | _End] = queue.Queue(1)
+    stop = threading.Event()
+
+    def read() -> None:
+        end = _End()
+        try:
+            for item in items:
+                if _replace(slot, item):
+                    dropped()
+                if stop.is_set():
+                    return
+        except BaseException as e:  # noqa: BLE001  it is raised again where items are taken
+            end = _End(e)
+        _put(slot, end, stop)
+
+    threading.Thread(target=read, name=f"{name}-newest", daemon=True).start()
+    try:
+        while not isinstance(item := slot.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        stop.set()
+
+
+class _End:
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+def _replace(slot: queue.Queue[T], item: T) -> bool:
+    """Puts ``item`` into the one-place ``slot``; whether another was there and is gone."""
+    try:
+        slot.put_nowait(item)
+    except queue.Full:
+        try:
+            slot.get_nowait()
+        except queue.Empty:
+            slot.put(item)
+            return False
+        slot.put(item)
+        return True
+    return False
+
+
+def _take(source: queue.Queue[T | None], stop: threading.Event) -> T | None:
+    """The next item; None at the end, or when after ``stop`` nothing comes for a while."""
+    waited = 0.0
+    while True:
+        try:
+            return source.get(timeout=_POLL_S)
+        except queue.Empty:
+            waited = waited + _POLL_S if stop.is_set() else 0.0
+            if waited >= _PATIENCE_S:
+                return None
+
+
+def _put(target: queue.Queue[T], item: T, stop: threading.Event) -> bool:
+    """Puts ``item`` when there is room; False when ``stop`` came first."""
+    while not stop.is_set():
+        try:
+            target.put(item, timeout=_POLL_S)
+        except queue.Full:
+            continue
+        return True
+    return False

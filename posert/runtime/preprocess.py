@@ -1,0 +1,77 @@
+"""From a picture to the network's input, as its card says."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from posert.errors import ConfigError
+from posert.model_card import InputCard
+from posert.types import Float32, Image, Letterbox
+
+InputSize = int | tuple[int, int]  # the long side, or (height, width), in pixels
+
+
+def check_size(card: InputCard, size: InputSize | None) -> InputSize:
+    """``size``, or the card's own where it is None.
+
+    Raises:
+        ConfigError: the network does not take this size.
+    """
+    if size is None or size == card.size:
+        return card.size
+    if card.fixed:
+        raise ConfigError("input size", got=size, expected=f"{card.size}, the only one it takes")
+    sides = (size,) if isinstance(size, int) else size
+    if any(s < card.multiple or s % card.multiple for s in sides):
+        raise ConfigError("input size", got=size, expected=f"multiples of {card.multiple}")
+    return size
+
+
+def prepare(
+    image: Image, card: InputCard, size: InputSize, stride: int
+) -> tuple[Float32, Letterbox]:
+    """Scale, pad and normalise ``image`` (H, W, 3) uint8 BGR.
+
+    Returns:
+        The input, float32 (3, h, w), and the mapping back to the picture's own pixels.
+    """
+    (height, width), (inner_h, inner_w) = _sizes(image.shape[:2], card, size)
+    scaled = cv2.resize(image, (inner_w, inner_h), interpolation=cv2.INTER_LINEAR)
+    canvas = np.full((height, width, 3), card.fill, np.uint8)
+    canvas[:inner_h, :inner_w] = scaled
+    channels = (2, 1, 0) if card.colour == "rgb" else (0, 1, 2)
+    tables = _normalisation(card.scale, card.mean, card.std)
+    tensor = np.stack([table[canvas[:, :, c]] for table, c in zip(tables, channels, strict=True)])
+    letterbox = Letterbox(inner_w / image.shape[1], inner_h / image.shape[0], stride)
+    return tensor, letterbox
+
+
+def _sizes(
+    picture: tuple[int, int], card: InputCard, size: InputSize
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The input's (height, width), and that of the scaled picture inside it."""
+    if card.resize == "stretch":
+        full = size if isinstance(size, tuple) else (size, size)
+        return full, full
+    limits = size if isinstance(size, tuple) else (size, size)
+    scale = min(limits[0] / picture[0], limits[1] / picture[1])
+    inner = (max(1, round(picture[0] * scale)), max(1, round(picture[1] * scale)))
+    if isinstance(size, tuple):
+        return size, inner
+    return (_up(inner[0], card.multiple), _up(inner[1], card.multiple)), inner
+
+
+def _up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
+
+
+@lru_cache
+def _normalisation(
+    scale: float, mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> Float32:
+    """(3, 256): what each of a channel's pixel values becomes."""
+    pixels = np.arange(256, dtype=np.float64) / scale
+    return np.stack([(pixels - m) / s for m, s in zip(mean, std, strict=True)]).astype(np.float32)

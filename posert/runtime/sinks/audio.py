@@ -1,0 +1,91 @@
+"""The source's sound into the output: copied, or encoded to AAC where MP4 cannot hold it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+
+from posert.types import SourceInfo
+
+log = logging.getLogger(__name__)
+
+_COPIED: Final = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
+
+
+class AudioCopy:
+    """Copies the first audio stream of ``info.audio`` beside the video frames as these pass."""
+
+    def __init__(self, info: SourceInfo, output: Any) -> None:
+        self._output = output
+        self._input = av.open(str(info.audio), metadata_errors="ignore")
+        self._source = self._input.streams.audio[0]
+        self._offset_s = Fraction(info.start_pts) * info.time_base
+        self._copied = self._source.codec_context.name in _COPIED
+        if self._copied:
+            self._stream = output.add_stream_from_template(self._source)
+        else:
+            log.info("%s: sound is %s, encoded to AAC", info.name, self._source.codec_context.name)
+            self._stream = output.add_stream("aac", rate=self._source.codec_context.sample_rate)
+        self._packets = self._readable()
+        self._next: Any = None
+        self._last_s = 0.0
+
+    def start_at(self, time_s: Fraction) -> None:
+        """Leaves out what sounds before ``time_s``, seconds from the source's first frame."""
+        self._offset_s += time_s
+        if time_s > 0:
+            base = Fraction(self._source.time_base or Fraction(1, 1_000_000))
+            self._input.seek(int(self._offset_s / base), stream=self._source)
+
+    def copy_until(self, time_s: float) -> None:
+        """Muxes the sound up to ``time_s``, seconds from the output's first frame."""
+        self._last_s = time_s
+        while self._peek() is not None and self._time_s(self._next) <= time_s:
+            packet, self._next = self._next, None
+            self._mux(packet)
+
+    def copy_rest(self) -> None:
+        """Muxes what sounds with the last frame, and completes the stream."""
+        self.copy_until(self._last_s + 0.1)
+        if not self._copied:
+            self._output.mux(self._stream.encode(None))
+
+    def close(self) -> None:
+        self._input.close()
+
+    def _peek(self) -> Any:
+        if self._next is None:
+            self._next = next(self._packets, None)
+        return self._next
+
+    def _time_s(self, packet: Any) -> float:
+        return float(packet.pts * packet.time_base - self._offset_s)
+
+    def _readable(self) -> Iterator[Any]:
+        try:
+            for packet in self._input.demux(self._source):
+                if packet.pts is not None and packet.size and self._time_s(packet) >= 0:
+                    yield packet
+        except av.error.FFmpegError as e:
+            log.warning("sound ends early: %s", e.strerror)
+
+    def _mux(self, packet: Any) -> None:
+        offset = round(self._offset_s / packet.time_base)
+        if self._copied:
+            packet.pts -= offset
+            packet.dts = packet.pts if packet.dts is None else packet.dts - offset
+            packet.stream = self._stream
+            self._output.mux(packet)
+            return
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError as e:
+            log.debug("damaged sound left out: %s", e.strerror)
+            return
+        for frame in frames:
+            frame.pts = frame.pts - offset if frame.pts is not None else None
+            self._output.mux(self._stream.encode(frame))

@@ -1,0 +1,55 @@
+"""COCO keypoint results: one JSON array over all frames, written as it grows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from posert.postprocess.formats import COCO, order_of, with_zeros
+from posert.postprocess.topology import Topology
+from posert.runtime.sinks.sink import TextFile
+from posert.types import Float32, Result
+
+
+class CocoResults:
+    """``[{"image_id", "category_id": 1, "keypoints": [51 numbers], "score"}, ...]``.
+
+    ``image_id`` is the number in a picture's file name, as COCO names its files, and else the
+    count of frames before. The format writes a missing keypoint as 0, 0, 0.
+
+    Raises:
+        ConfigError: the topology lacks one of COCO's 17 keypoints.
+    """
+
+    def __init__(self, path: Path, topology: Topology) -> None:
+        self._order = order_of(topology, COCO, "COCO results")
+        self._file = TextFile(path)
+        self._file.write("[")
+        self._separator = "\n"
+        self._count = 0
+
+    def write(self, result: Result) -> None:
+        stem = Path(result.source.name).stem
+        image_id = int(stem) if result.source.still and stem.isdigit() else self._count
+        self._count += 1
+        people = zip(result.people.keypoints, result.people.scores, strict=True)
+        for keypoints, score in people:
+            entry = coco_entry(image_id, keypoints[self._order], float(score))
+            self._file.write(self._separator + json.dumps(entry))
+            self._separator = ",\n"
+
+    def close(self) -> None:
+        self._file.write("\n]\n")
+        self._file.close()
+
+
+def coco_entry(image_id: int, keypoints: Float32, score: float) -> dict[str, Any]:
+    """One person, keypoints (17, 3) in source pixels, as an entry of a COCO results file."""
+    numbers = [round(v, 3) for v in with_zeros(keypoints).ravel().tolist()]
+    return {
+        "image_id": image_id,
+        "category_id": 1,
+        "keypoints": numbers,
+        "score": round(score, 5),
+    }

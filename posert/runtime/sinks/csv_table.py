@@ -1,0 +1,36 @@
+"""One CSV row a person and frame, three columns a keypoint; a missing keypoint is empty."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from posert.postprocess.topology import Topology
+from posert.runtime.sinks.sink import TextFile
+from posert.types import Result
+
+
+class CsvTable:
+    """Columns source, frame, time, person, score, then NAME_x, NAME_y (px), NAME_score.
+
+    A frame without people is one row whose person and all that follows are empty.
+    """
+
+    def __init__(self, path: Path, topology: Topology) -> None:
+        self._file = TextFile(path, newline="")
+        self._rows = csv.writer(self._file)
+        columns = [f"{name}_{part}" for name in topology.keypoints for part in ("x", "y", "score")]
+        self._rows.writerow(["source", "frame", "time", "person", "score", *columns])
+        self._empty = [""] * (2 + len(columns))
+
+    def write(self, result: Result) -> None:
+        where = [result.source.name, result.frame.index, round(result.frame.time_s, 6)]
+        if not len(result.people):
+            self._rows.writerow([*where, *self._empty])
+        people = zip(result.people.keypoints, result.people.scores, strict=True)
+        for number, (keypoints, score) in enumerate(people):
+            numbers = ["" if v != v else round(v, 3) for v in keypoints.ravel().tolist()]
+            self._rows.writerow([*where, number, round(float(score), 4), *numbers])
+
+    def close(self) -> None:
+        self._file.close()

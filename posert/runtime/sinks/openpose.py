@@ -1,0 +1,60 @@
+"""OpenPose's output: a JSON file a frame in its COCO-18 keypoint order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from posert.postprocess.formats import OPENPOSE_COCO_18, order_of, with_zeros
+from posert.postprocess.topology import Topology
+from posert.runtime.sinks.sink import unwritable
+from posert.types import Result
+
+_UNUSED = (
+    "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d",
+    "pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d",
+)  # fmt: skip
+
+
+class OpenPoseFolder:
+    """``DIR/NAME_000000000012_keypoints.json``; missing keypoints are 0, 0, 0 as in OpenPose.
+
+    Raises:
+        ConfigError: the topology lacks one of the 18 keypoints.
+        OutputError: the folder or a file cannot be written.
+    """
+
+    def __init__(self, folder: Path, topology: Topology) -> None:
+        self._order = order_of(topology, OPENPOSE_COCO_18, "OpenPose JSON")
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise unwritable(folder, e) from e
+
+    def write(self, result: Result) -> None:
+        people = [
+            {
+                "person_id": [-1],
+                "pose_keypoints_2d": [
+                    round(v, 3) for v in with_zeros(keypoints[self._order]).ravel().tolist()
+                ],
+                **{key: [] for key in _UNUSED},
+            }
+            for keypoints in result.people.keypoints
+        ]
+        name = _file_stem(result.source.name)
+        path = self._folder / f"{name}_{result.frame.index:012d}_keypoints.json"
+        try:
+            path.write_text(json.dumps({"version": 1.3, "people": people}), encoding="utf-8")
+        except OSError as e:
+            raise unwritable(path, e) from e
+
+    def close(self) -> None:
+        return
+
+
+def _file_stem(source: str) -> str:
+    """A source's name as the start of a file name: of a path its stem, of a URL what is safe."""
+    stem = source if "://" in source else Path(source).stem
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem) or "source"

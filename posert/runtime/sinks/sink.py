@@ -1,0 +1,63 @@
+"""The seam to results: what every sink of found people offers, and the text file behind most."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import IO, Protocol
+
+from posert.errors import OutputError
+from posert.types import Result
+
+
+class Sink(Protocol):
+    """Takes the results of all sources, one after the other, in order."""
+
+    def write(self, result: Result) -> None:
+        """Raises OutputError where it cannot be written; what is written stays."""
+        ...
+
+    def close(self) -> None:
+        """Completes what is written; safe to call after an error."""
+        ...
+
+
+class TextFile:
+    """A text file flushed line by line, so that what is written survives a kill; ``-`` is stdout.
+
+    Raises:
+        OutputError: it cannot be created or written.
+    """
+
+    def __init__(self, path: Path, newline: str | None = None) -> None:
+        self._path = path
+        self._file: IO[str] = sys.stdout
+        if str(path) == "-":
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", encoding="utf-8", buffering=1, newline=newline)
+        except OSError as e:
+            raise unwritable(path, e) from e
+
+    def write(self, text: str) -> int:
+        try:
+            return self._file.write(text)
+        except OSError as e:
+            raise unwritable(self._path, e) from e
+
+    def close(self) -> None:
+        try:
+            self._file.flush()
+            if self._file is not sys.stdout:
+                self._file.close()
+        except OSError as e:
+            raise unwritable(self._path, e) from e
+
+
+def unwritable(path: Path, error: Exception) -> OutputError:
+    """What to tell of an OSError, or of an FFmpeg error, that kept ``path`` from being written."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return OutputError(
+        f"{path}: cannot be written", got=reason, fix="free some space or choose another place"
+    )

@@ -1,0 +1,82 @@
+"""What a run is told: one frozen value, the same from the command line, a file or Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from posert.config import build, read_mapping
+from posert.errors import ConfigError
+from posert.model_card import STRICT, ParserCard
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Settings of ``posert run``. None means: as the model's card says, or do not write it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    model: str = "pose-small"  # a name of `posert models`, a folder, a card.yaml or an .onnx
+    backend: str = "auto"
+    workers: int | None = None  # threads of inference; None: what keeps the device busy
+    input_size: int | tuple[int, int] | None = None  # pixels: long side, or (height, width)
+
+    threshold: float | None = None  # least confidence of a keypoint
+    link_threshold: float | None = None  # least score of a link
+    max_peaks: int | None = None  # most keypoints of one type
+    max_people: int | None = None
+    min_parts: int | None = None  # keypoints a person must have
+    min_score: float | None = None  # least score of a person
+    parser: Literal["posert", "trt_pose"] = "posert"
+
+    colours: Literal["limbs", "people", "plain"] = "limbs"
+    line_width: float = 1.0  # times the automatic width
+    boxes: bool = False
+
+    output: Path | None = None  # video or picture; a folder for several inputs
+    jsonl: Path | None = None
+    csv: Path | None = None
+    coco: Path | None = None
+    openpose_json: Path | None = None  # a folder
+    contact_sheet: Path | None = None  # a PNG of frames spread over the run
+    encoder: Literal["auto", "libx264", "h264_nvenc"] = "auto"
+
+    start: float = 0.0  # seconds
+    every: int = 1
+    max_frames: int | None = None  # of each input
+
+    def __post_init__(self) -> None:
+        _check(self.every >= 1, "every", self.every, "1 or more")
+        _check(self.start >= 0, "start", self.start, "0 seconds or more")
+        _check(
+            self.max_frames is None or self.max_frames >= 1,
+            "max_frames",
+            self.max_frames,
+            "1 or more",
+        )
+        _check(self.workers is None or self.workers >= 1, "workers", self.workers, "1 or more")
+        _check(0 < self.line_width <= 20, "line_width", self.line_width, "above 0, at most 20")
+
+    def parser_card(self, card: ParserCard) -> ParserCard:
+        """``card`` with the values that this run sets itself."""
+        names = (
+            "threshold", "link_threshold", "max_peaks", "max_people", "min_parts", "min_score"
+        )  # fmt: skip
+        own = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+        return replace(card, **own)
+
+
+def read_settings(file: Path | None, given: dict[str, Any]) -> RunSettings:
+    """Settings of ``file`` (YAML or JSON, keys as in RunSettings), overruled by those ``given``.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong.
+    """
+    data = read_mapping(file) if file is not None else {}
+    where = str(file) if file is not None else "settings"
+    return build(RunSettings, {**data, **given}, where, ConfigError)
+
+
+def _check(holds: bool, name: str, got: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} is {got}: expected {expected}")
