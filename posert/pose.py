@@ -13,7 +13,7 @@ from posert.engine_builder.onnx_check import check_onnx
 from posert.errors import ConfigError
 from posert.model_card import ModelCard, ParserCard
 from posert.postprocess.keep import keep
-from posert.postprocess.parser import ParserSettings, parse
+from posert.postprocess.parser import parse_maps
 from posert.postprocess.topology import Topology
 from posert.runtime.engine import Engine, open_engine
 from posert.runtime.estimator import Estimator, Parse
@@ -87,21 +87,22 @@ def make_estimator(
 
 
 def _parser(card: ParserCard, topology: Topology, reference: bool) -> Parse:
-    try:
-        settings = ParserSettings(
-            threshold=card.threshold,
-            window=card.window,
-            samples=card.samples,
-            link_threshold=card.link_threshold,
-            max_peaks=card.max_peaks,
-            max_people=card.max_people,
-            reference=reference,
-        )
-    except ValueError as e:
-        raise ConfigError(f"parser settings: {e}") from e
-
     def people_of(maps: PoseMaps) -> People:
-        found = parse(maps.cmap, maps.paf, topology, settings)
+        try:
+            found = parse_maps(
+                maps.cmap,
+                maps.paf,
+                topology,
+                threshold=card.threshold,
+                window=card.window,
+                samples=card.samples,
+                link_threshold=card.link_threshold,
+                max_peaks=card.max_peaks,
+                max_people=card.max_people,
+                reference=reference,
+            )
+        except ValueError as e:
+            raise ConfigError(f"parser settings: {e}") from e
         return keep(found, card.min_parts, card.min_score)
 
     return people_of

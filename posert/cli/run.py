@@ -129,7 +129,7 @@ def run(
         if value is not None and name not in ("inputs", "config", "quiet")
     }
     if input_size is not None:
-        given["input_size"] = _size(input_size)
+        given["input_size"] = parse_size(input_size)
     settings = read_settings(config, given)
     start_logging(quiet)
     with _stop_on_signals() as stopped, Progress(quiet) as progress:
@@ -138,7 +138,7 @@ def run(
     raise typer.Exit(128 + stopped.signal if stopped.signal else report.exit_code)
 
 
-def _size(text: str) -> Any:
+def parse_size(text: str) -> Any:
     """``384`` as a long side, ``256x384`` as (height, width); anything else is left to fail."""
     sides = text.lower().split("x")
     if not all(side.isdigit() for side in sides) or len(sides) > 2:

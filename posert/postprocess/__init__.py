@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from posert.postprocess.parser import ParserSettings, parse_maps
+from posert.postprocess.parser import parse_maps
+from posert.postprocess.settings import ParserSettings
 
 __all__ = ["ParserSettings", "parse_maps"]

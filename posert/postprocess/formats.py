@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -42,3 +42,14 @@ def order_of(topology: Topology, names: tuple[str, ...], format_name: str) -> li
 def with_zeros(keypoints: Float32) -> Float32:
     """(..., 3) with missing keypoints as 0, 0, 0: what COCO and OpenPose files prescribe."""
     return np.nan_to_num(keypoints, nan=0.0)
+
+
+def coco_entry(image_id: int, keypoints: Float32, score: float) -> dict[str, Any]:
+    """One person, keypoints (17, 3) in source pixels, as an entry of a COCO results file."""
+    numbers = [round(v, 3) for v in with_zeros(keypoints).ravel().tolist()]
+    return {
+        "image_id": image_id,
+        "category_id": 1,
+        "keypoints": numbers,
+        "score": round(score, 5),
+    }

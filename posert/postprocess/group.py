@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from posert.postprocess.munkres import munkres
 from posert.postprocess.peaks import Peaks
+from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
 from posert.types import Capped, Float32, Int64, People
 
@@ -66,21 +67,30 @@ def connect(pairs: Sequence[Int64], peaks: Peaks, topology: Topology) -> Int64:
     return np.array(people, np.int64).reshape(-1, len(peaks.counts))
 
 
-def assemble(members: Int64, peaks: Peaks, max_people: int) -> People:
-    """The first ``max_people`` people as keypoints in map cells, the others counted.
+def assemble(members: Int64, scores: Float32, peaks: Peaks, settings: ParserSettings) -> People:
+    """Keypoints in map cells of the people of enough parts and score, the first up to the cap.
 
     Args:
         members: int64 (P, C), index of the peak or -1.
+        scores: float32 (P,) person scores.
         peaks: n peaks.
-        max_people: most people of a picture.
+        settings: min_parts, min_score and max_people; people beyond that are counted.
     """
-    kept = members[:max_people]
+    found = (members >= 0).sum(axis=1)
+    enough = (found >= settings.min_parts) & (scores >= np.float32(settings.min_score))
+    counted = np.flatnonzero(enough)
+    kept = counted[: settings.max_people]
     rows = np.concatenate([peaks.points[:, ::-1], peaks.scores[:, None]], axis=1)
     missing = np.full((1, 3), np.nan, np.float32)
-    keypoints = np.concatenate([rows, missing])[kept]  # -1 is the last row
-    scores = np.where(kept < 0, 0, keypoints[..., 2]).sum(axis=1) / np.float32(kept.shape[1])
-    capped = Capped(peaks=peaks.left_out, people=len(members) - len(kept))
-    return People(keypoints, scores, capped)
+    keypoints = np.concatenate([rows, missing])[members[kept]]  # -1 is the last row
+    capped = Capped(peaks=peaks.left_out, people=len(counted) - len(kept))
+    return People(keypoints, scores[kept], capped)
+
+
+def mean_confidence(members: Int64, peaks: Peaks) -> Float32:
+    """Sum of a person's peak scores divided by C, the reference's person score: float32 (P,)."""
+    confidences = np.append(peaks.scores, np.float32(0))[members]  # -1 is the last one
+    return confidences.mean(axis=1, dtype=np.float32)
 
 
 def _best_pairs(table: Float32, threshold: np.float32, solve: Solver) -> Int64:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from posert.postprocess.peaks import Peaks
@@ -42,6 +43,14 @@ def score_links(paf: Float32, peaks: Peaks, topology: Topology, samples: int) ->
         scores = (dot * inside).sum(axis=0) / np.float32(samples)
     scores = np.where(np.isfinite(scores), scores, np.float32(0))
     return _by_link(scores, peaks, topology)
+
+
+def smooth_fields(paf: Float32) -> Float32:
+    """Mean of each field over 3 x 3 cells (mirrored at the border): float32 (2K, h, w).
+
+    A link's line is then read with some width, so that a limb beside the line still counts.
+    """
+    return np.stack([cv2.blur(plane, (3, 3)) for plane in paf])
 
 
 def _pairs(peaks: Peaks, topology: Topology) -> tuple[Int64, Int64, Int64]:

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from numbers import Integral
-
 import numpy as np
 import numpy.typing as npt
 
-from posert.postprocess.group import assemble, assign, connect
-from posert.postprocess.links import score_links
-from posert.postprocess.peaks import find_peaks, refine_peaks
+from posert.postprocess.group import assemble, assign, connect, mean_confidence
+from posert.postprocess.grow import grow_people, rank_links
+from posert.postprocess.links import score_links, smooth_fields
+from posert.postprocess.peaks import Peaks, find_peaks, fit_peaks, refine_peaks
+from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
-from posert.types import Float32, People
-
-
-@dataclass(frozen=True, slots=True)
-class ParserSettings:
-    """How maps are parsed; a model's card holds the values that fit its network.
-
-    Raises:
-        ValueError: a value is out of its range; the message names it and what is expected.
-    """
-
-    threshold: float = 0.1  # least confidence of a peak, above 0
-    window: int = 5  # side of the square a peak is the largest of and refined in, cells, odd
-    samples: int = 7  # points read along a link, at least 2
-    link_threshold: float = 0.1  # a link survives if its score is larger, at least 0
-    max_peaks: int = 20  # most peaks of one keypoint type
-    max_people: int = 100  # most people of a picture
-    reference: bool = True  # exactly trt_pose's parser
-
-    def __post_init__(self) -> None:
-        _check_number("threshold", self.threshold, self.threshold > 0, "above 0")
-        _check_number("link_threshold", self.link_threshold, self.link_threshold >= 0, "0 or more")
-        _check_count("window", self.window, 1)
-        if self.window % 2 == 0:
-            raise ValueError(f"window={self.window}: expected an odd number of cells")
-        _check_count("samples", self.samples, 2)
-        _check_count("max_peaks", self.max_peaks, 1)
-        _check_count("max_people", self.max_people, 1)
+from posert.types import Float32, Int64, People
 
 
 def parse_maps(
@@ -54,12 +25,15 @@ def parse_maps(
     link_threshold: float = 0.1,
     max_peaks: int = 20,
     max_people: int = 100,
+    min_parts: int = 1,
+    min_score: float = 0.0,
     reference: bool = True,
 ) -> People:
     """Find the people in the maps of one picture.
 
     With ``reference`` the result is that of trt_pose's own parser, ties and all; without it, that
-    of PoseRT's better one (docs/parser.md). Values of the maps that are not finite count as 0.
+    of PoseRT's better one (docs/parser.md), which wants thresholds of its own.
+    Values of the maps that are not finite count as 0.
 
     Args:
         cmap: (C, h, w) confidence of each keypoint type; cast to float32.
@@ -71,29 +45,73 @@ def parse_maps(
         link_threshold: a link survives if its score is larger.
         max_peaks: most peaks of one keypoint type; what is beyond is counted in ``capped``.
         max_people: most people; what is beyond is counted in ``capped``.
+        min_parts: fewest keypoints of a person.
+        min_score: least person score.
         reference: exactly trt_pose's parser.
 
     Returns:
         People with keypoints float32 (P, C, 3) of x, y in map cells (a cell's centre is at + 0.5)
-        and the confidence at the peak; NaN where missing.
+        and the confidence at the peak; NaN where missing. Person scores are the sum of the
+        peaks' over C with ``reference`` (people in trt_pose's order), else the sum of the links'
+        over K (best people first).
 
     Raises:
         ValueError: maps that do not fit the topology or each other, or a setting out of range.
     """
     settings = ParserSettings(
-        threshold, window, samples, link_threshold, max_peaks, max_people, reference
+        threshold=threshold,
+        window=window,
+        samples=samples,
+        link_threshold=link_threshold,
+        max_peaks=max_peaks,
+        max_people=max_people,
+        min_parts=min_parts,
+        min_score=min_score,
+        reference=reference,
     )
-    return parse(*_checked(cmap, paf, topology), topology, settings)
+    return parse(cmap, paf, topology, settings)
 
 
-def parse(cmap: Float32, paf: Float32, topology: Topology, settings: ParserSettings) -> People:
-    """``parse_maps`` for maps already checked: float32, finite, of the topology's channels."""
+def parse(
+    cmap: npt.ArrayLike, paf: npt.ArrayLike, topology: Topology, settings: ParserSettings
+) -> People:
+    """Do what ``parse_maps`` does, with its settings in one value."""
+    chosen = _parse_as_trt_pose if settings.reference else _parse
+    return chosen(*_checked(cmap, paf, topology), topology, settings)
+
+
+def _parse_as_trt_pose(
+    cmap: Float32, paf: Float32, topology: Topology, settings: ParserSettings
+) -> People:
     peaks = find_peaks(cmap, settings.threshold, settings.window, settings.max_peaks)
     peaks = refine_peaks(peaks, cmap, settings.window)
     scores = score_links(paf, peaks, topology, settings.samples)
-    pairs = assign(scores, settings.link_threshold, reference=settings.reference)
+    pairs = assign(scores, settings.link_threshold, reference=True)
     members = connect(pairs, peaks, topology)
-    return assemble(members, peaks, settings.max_people)
+    return assemble(members, mean_confidence(members, peaks), peaks, settings)
+
+
+def _parse(cmap: Float32, paf: Float32, topology: Topology, settings: ParserSettings) -> People:
+    peaks = find_peaks(cmap, settings.threshold, settings.window, settings.max_peaks)
+    peaks = fit_peaks(peaks, cmap)
+    scores = score_links(smooth_fields(paf), peaks, topology, settings.samples)
+    links = rank_links(scores, peaks, topology, settings.link_threshold)
+    members, support = grow_people(links, peaks)
+    return assemble(*best_first(members, support, peaks, topology), peaks, settings)
+
+
+def best_first(
+    members: Int64, support: Float32, peaks: Peaks, topology: Topology
+) -> tuple[Int64, Float32]:
+    """People and their scores, sorted: what links support, averaged over all K links.
+
+    How well its links agree with the fields tells a person from a ghost better than how high its
+    peaks are; those decide among people without links.
+    """
+    confidence = mean_confidence(members, peaks)
+    scores = support / np.float32(len(topology.links)) if topology.links else confidence
+    order = np.lexsort((-confidence, -scores))
+    return members[order], scores[order]
 
 
 def _checked(
@@ -133,13 +151,3 @@ def _as_finite(name: str, values: npt.ArrayLike) -> Float32:
         array = np.ascontiguousarray(given, dtype=np.float32)
     finite = np.isfinite(array)
     return array if finite.all() else np.where(finite, array, np.float32(0))
-
-
-def _check_number(name: str, value: float, in_range: bool, expected: str) -> None:
-    if not (math.isfinite(value) and in_range):
-        raise ValueError(f"{name}={value}: expected a finite number, {expected}")
-
-
-def _check_count(name: str, value: int, least: int) -> None:
-    if not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name}={value}: expected a whole number, at least {least}")

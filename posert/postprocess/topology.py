@@ -40,7 +40,7 @@ class Topology:
 
     @classmethod
     def from_rows(cls, name: str, keypoints: Sequence[str], rows: npt.ArrayLike) -> Topology:
-        """Make a topology of trt_pose's tensor: (K, 4) of (paf y, paf x, keypoint a, keypoint b)."""
+        """Read trt_pose's tensor: (K, 4) of (paf y, paf x, keypoint a, keypoint b)."""
         table = np.asarray(rows, np.int64).reshape(-1, 4).tolist()
         return cls(
             name,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from posert.postprocess.formats import COCO, order_of, with_zeros
+from posert.postprocess.formats import COCO, coco_entry, order_of
 from posert.postprocess.topology import Topology
 from posert.runtime.sinks.sink import TextFile
-from posert.types import Float32, Result
+from posert.types import Result
 
 
 class CocoResults:
@@ -42,14 +41,3 @@ class CocoResults:
     def close(self) -> None:
         self._file.write("\n]\n")
         self._file.close()
-
-
-def coco_entry(image_id: int, keypoints: Float32, score: float) -> dict[str, Any]:
-    """One person, keypoints (17, 3) in source pixels, as an entry of a COCO results file."""
-    numbers = [round(v, 3) for v in with_zeros(keypoints).ravel().tolist()]
-    return {
-        "image_id": image_id,
-        "category_id": 1,
-        "keypoints": numbers,
-        "score": round(score, 5),
-    }

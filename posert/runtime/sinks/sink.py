@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from posert.errors import OutputError
 from posert.types import Result
@@ -61,3 +62,14 @@ def unwritable(path: Path, error: Exception) -> OutputError:
     return OutputError(
         f"{path}: cannot be written", got=reason, fix="free some space or choose another place"
     )
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Writes ``data`` to ``path``, readable by people too.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    file = TextFile(path)
+    file.write(json.dumps(data, indent=2) + "\n")
+    file.close()

@@ -1,0 +1,52 @@
+# Everything a newcomer needs: make demo, make test. See CONTRIBUTING.md.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint check-types check-layers pytest test-oldest bench clip clean
+
+help:  ## This list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY)  ## Make .venv with posert in it (SYSTEM_OPENCV=1: use the system's OpenCV, as on Jetson).
+
+$(READY): pyproject.toml scripts/setup.sh scripts/debian-packages.txt
+	SYSTEM_OPENCV=$(SYSTEM_OPENCV) sh scripts/setup.sh $(VENV)
+	@touch $@
+
+demo: $(READY)  ## The main job on the shipped clip: out/demo.mp4, out/demo.jsonl, out/demo.png.
+	$(BIN)/posert run demo/walkers.mp4 -o out/demo.mp4 --jsonl out/demo.jsonl --contact-sheet out/demo.png
+
+test: lint check-types check-layers pytest test-oldest  ## All that CI runs.
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check-types: $(READY)
+	$(BIN)/mypy
+
+check-layers: $(READY)
+	$(BIN)/lint-imports
+
+pytest: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-oldest: $(VENV)-oldest/.ready  ## The tests once more, on the oldest OpenCV, NumPy and others that are supported.
+	$(VENV)-oldest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+$(VENV)-oldest/.ready: pyproject.toml scripts/oldest.txt scripts/setup.sh
+	CONSTRAINTS=scripts/oldest.txt sh scripts/setup.sh $(VENV)-oldest
+	@touch $@
+
+bench: $(READY)  ## Time the parser, and a whole run against its ideal.
+	$(BIN)/python bench/parse_maps.py
+	$(BIN)/posert bench
+
+clip: $(READY)  ## Render the shipped clip anew (20 minutes; installs anny, pyvista and torch).
+	$(BIN)/pip install -q -e '.[render]'
+	$(BIN)/python demo/render_walkers.py
+
+clean:  ## Remove what was made.
+	rm -rf $(VENV) $(VENV)-oldest out .mypy_cache .pytest_cache .ruff_cache

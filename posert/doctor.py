@@ -1,0 +1,166 @@
+"""What this machine has of what PoseRT can use, and what to do about the rest."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from posert.errors import PosertError
+
+State = Literal["ok", "missing", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor's table; ``broken`` means that PoseRT does not work here."""
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def examine() -> Iterator[Check]:
+    """Every check in turn; none raises."""
+    for look in (_python, _opencv, _gstreamer, _ffmpeg, _x264, _nvenc, _gpu, _onnxruntime):
+        yield _guarded(look)
+    yield _guarded(_cuda_provider)
+    yield _guarded(_tensorrt)
+    yield _guarded(_model)
+    yield _guarded(_self_test)
+
+
+def _guarded(look: Callable[[], Check]) -> Check:
+    """A check that a broken installation cannot stop from being told."""
+    name = look.__name__.strip("_").replace("_", " ")
+    try:
+        return look()
+    except PosertError as e:
+        return Check(name, "broken", str(e))
+    except (ImportError, OSError, AttributeError, RuntimeError) as e:
+        return Check(name, "broken", f"{type(e).__name__}: {e}", "install it again")
+
+
+def _python() -> Check:
+    from posert import __version__
+
+    machine = f"{platform.machine()}, {platform.freedesktop_os_release().get('PRETTY_NAME', '?')}"
+    return Check("Python", "ok", f"{sys.version.split()[0]}, posert {__version__}, {machine}")
+
+
+def _opencv() -> Check:
+    import cv2
+
+    return Check("OpenCV", "ok", str(cv2.__version__))
+
+
+def _gstreamer() -> Check:
+    import cv2
+
+    if cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
+        return Check("GStreamer in OpenCV", "ok", "yes")
+    return Check(
+        "GStreamer in OpenCV",
+        "missing",
+        "this OpenCV was built without it; files, cameras and streams go through FFmpeg",
+        "OpenCV from pip never has it; Debian's python3-opencv and JetPack's OpenCV do "
+        "(make setup SYSTEM_OPENCV=1)",
+    )
+
+
+def _ffmpeg() -> Check:
+    import av
+
+    versions = ".".join(str(n) for n in av.library_versions["libavcodec"])
+    return Check("FFmpeg", "ok", f"PyAV {av.__version__}, libavcodec {versions}")
+
+
+def _x264() -> Check:
+    from posert.runtime.sinks.video import works
+
+    if works("libx264"):
+        return Check("encoder libx264", "ok", "works")
+    return Check("encoder libx264", "broken", "not in this FFmpeg", "pip install --force av")
+
+
+def _nvenc() -> Check:
+    from posert.runtime.sinks.video import works
+
+    if works("h264_nvenc"):
+        return Check("encoder h264_nvenc", "ok", "works, and is used")
+    return Check(
+        "encoder h264_nvenc",
+        "missing",
+        "no GPU here that encodes; libx264 is used",
+        "A100, H100, H200 and Orin Nano have no encoder: nothing to do there",
+    )
+
+
+def _gpu() -> Check:
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return Check("NVIDIA GPU", "missing", "no driver; the CPU is used", "install the driver")
+    count = ctypes.c_int(0)
+    if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return Check("NVIDIA GPU", "missing", "driver, but no GPU", "docker run --gpus all ...")
+    name = ctypes.create_string_buffer(100)
+    cuda.cuDeviceGetName(name, 100, 0)
+    return Check("NVIDIA GPU", "ok", f"{count.value} x {name.value.decode()}")
+
+
+def _onnxruntime() -> Check:
+    import onnxruntime
+
+    return Check("onnxruntime", "ok", str(onnxruntime.__version__))
+
+
+def _cuda_provider() -> Check:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        return Check("onnxruntime on CUDA", "ok", "provider is here")
+    return Check(
+        "onnxruntime on CUDA",
+        "missing",
+        "this onnxruntime is for the CPU",
+        "with an NVIDIA GPU: pip uninstall onnxruntime; pip install onnxruntime-gpu",
+    )
+
+
+def _tensorrt() -> Check:
+    if find_spec("tensorrt") is None:
+        return Check(
+            "TensorRT",
+            "missing",
+            "no Python module tensorrt; this version of posert does not use it yet",
+            "it comes with JetPack and NVIDIA's TensorRT containers",
+        )
+    module: Any = import_module("tensorrt")
+    return Check("TensorRT", "ok", f"{module.__version__}; this version does not use it yet")
+
+
+def _model() -> Check:
+    from posert.pose import Pose
+
+    pose = Pose()
+    return Check("default model", "ok", f"{pose.card.name} on {pose.engine.name}")
+
+
+def _self_test() -> Check:
+    from posert.self_test import REQUIRED, run_self_test
+
+    result = run_self_test()
+    found = (
+        f"{result.keypoints_found:.0%} of the visible keypoints of {result.people} people in "
+        f"{result.frames} frames (at least {REQUIRED:.0%} expected)"
+    )
+    if result.keypoints_found >= REQUIRED:
+        return Check("self-test", "ok", found)
+    return Check("self-test", "broken", found, "try --backend onnxruntime; reinstall posert")
