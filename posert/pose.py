@@ -12,8 +12,8 @@ from posert.engine_builder.card import find_card, read_topology, verify_file
 from posert.engine_builder.onnx_check import check_onnx
 from posert.errors import ConfigError
 from posert.model_card import ModelCard, ParserCard
-from posert.postprocess.keep import keep
-from posert.postprocess.parser import parse_maps
+from posert.postprocess.parser import parse
+from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
 from posert.runtime.engine import Engine, open_engine
 from posert.runtime.estimator import Estimator, Parse
@@ -87,22 +87,12 @@ def make_estimator(
 
 
 def _parser(card: ParserCard, topology: Topology, reference: bool) -> Parse:
+    try:
+        settings = ParserSettings(**vars(card), reference=reference)
+    except ValueError as e:
+        raise ConfigError(f"parser settings: {e}") from e
+
     def people_of(maps: PoseMaps) -> People:
-        try:
-            found = parse_maps(
-                maps.cmap,
-                maps.paf,
-                topology,
-                threshold=card.threshold,
-                window=card.window,
-                samples=card.samples,
-                link_threshold=card.link_threshold,
-                max_peaks=card.max_peaks,
-                max_people=card.max_people,
-                reference=reference,
-            )
-        except ValueError as e:
-            raise ConfigError(f"parser settings: {e}") from e
-        return keep(found, card.min_parts, card.min_score)
+        return parse(maps.cmap, maps.paf, topology, settings)
 
     return people_of

@@ -96,8 +96,9 @@ class Result:
 class Letterbox:
     """How a picture was scaled into a network's input, with its exact inverse.
 
-    Coordinates count from the picture's corner: the centre of the first pixel is (0.5, 0.5).
-    The scaled picture lies at the top left of the input; x and y may scale differently.
+    Source pixels count as OpenCV and COCO count them: the centre of the first pixel is (0, 0).
+    Cells count from the map's corner: the centre of the first cell is (0.5, 0.5). The scaled
+    picture lies at the top left of the input; x and y may scale differently.
     """
 
     scale_x: float  # input pixels per source pixel
@@ -106,11 +107,11 @@ class Letterbox:
 
     def to_cells(self, xy_px: Float32) -> Float32:
         """(..., 2) source pixels to (..., 2) map cells."""
-        return (xy_px * self._cells_per_px()).astype(np.float32)
+        return ((xy_px + 0.5) * self._cells_per_px()).astype(np.float32)
 
     def to_source(self, xy_cells: Float32) -> Float32:
         """(..., 2) map cells to (..., 2) source pixels."""
-        return (xy_cells / self._cells_per_px()).astype(np.float32)
+        return (xy_cells / self._cells_per_px() - 0.5).astype(np.float32)
 
     def _cells_per_px(self) -> npt.NDArray[np.float64]:
         return np.array([self.scale_x, self.scale_y]) / self.stride

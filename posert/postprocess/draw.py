@@ -92,8 +92,8 @@ def _draw_box(canvas: Image, found: Float32, score: float, number: int) -> None:
 
 
 def _fixed(xy: Float32) -> tuple[int, int]:
-    """Continuous pixel coordinates as OpenCV's fixed point, which counts from pixel centres."""
-    x, y = (xy[:2].astype(np.float64) - 0.5) * 2**_SHIFT
+    """Pixel coordinates in OpenCV's fixed point."""
+    x, y = xy[:2].astype(np.float64) * 2**_SHIFT
     return round(float(x)), round(float(y))
 
 

@@ -90,7 +90,8 @@ def assemble(members: Int64, scores: Float32, peaks: Peaks, settings: ParserSett
 def mean_confidence(members: Int64, peaks: Peaks) -> Float32:
     """Sum of a person's peak scores divided by C, the reference's person score: float32 (P,)."""
     confidences = np.append(peaks.scores, np.float32(0))[members]  # -1 is the last one
-    return confidences.mean(axis=1, dtype=np.float32)
+    total: Float32 = confidences.sum(axis=1)
+    return total / np.float32(members.shape[1])
 
 
 def _best_pairs(table: Float32, threshold: np.float32, solve: Solver) -> Int64:

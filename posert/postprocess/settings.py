@@ -34,6 +34,8 @@ class ParserSettings:
         _check_count("samples", self.samples, 2)
         _check_count("max_peaks", self.max_peaks, 1)
         _check_count("max_people", self.max_people, 1)
+        _check_count("min_parts", self.min_parts, 1)
+        _check_number("min_score", self.min_score, self.min_score >= 0, "0 or more")
 
 
 def _check_number(name: str, value: float, in_range: bool, expected: str) -> None:

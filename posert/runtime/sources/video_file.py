@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 # degrees counter-clockwise that the display matrix asks for -> OpenCV's quarter turns
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+_STEPS_BACK_S = (0.0, 2.0, 12.0)  # tried in turn to find a key frame before a start
 _EARLY = 0.05  # share of the promised frames that may lack at the end before it is called early
 
 
@@ -82,13 +83,21 @@ class VideoFile:
         )
 
     def _seek(self, start_s: float) -> int:
-        """Goes to the key frame at or before ``start_s``; returns the index of the frame there."""
+        """Goes to a key frame at or before ``start_s``; returns the index of the frame there."""
         self._packet_count = self._frame_count = 0
         self._last_pts = self.info.start_pts
-        if start_s > 0:
-            target = self.info.start_pts + int(start_s / self.info.time_base)
-            self._container.seek(target, stream=self._stream)
+        if start_s > 0 and not any(self._lands_before(start_s, back) for back in _STEPS_BACK_S):
+            self._container.seek(0)
         return round(start_s * self.info.rate)
+
+    def _lands_before(self, start_s: float, back_s: float) -> bool:
+        """Seeks ``back_s`` before ``start_s``; MPEG-TS lands on the key frame behind its target."""
+        wanted = self.info.start_pts + int(start_s / self.info.time_base)
+        target = wanted - int(back_s / self.info.time_base)
+        self._container.seek(target, stream=self._stream)
+        landed = next((p.pts for p in self._packets() if p.pts is not None), None)
+        self._container.seek(target, stream=self._stream)
+        return landed is not None and landed <= wanted
 
     def _decoded(self, start_s: float) -> Iterator[Any]:
         """Sound frames from ``start_s`` on; damaged ones are counted and left out."""
