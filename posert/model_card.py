@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from posert.postprocess.settings import ParserSettings
+
 STRICT: dict[str, Any] = {"extra": "forbid"}  # an unknown key in a file is an error
 
 
@@ -61,20 +63,31 @@ class OutputCard:
     paf: TensorCard
     stride: int
 
+    def __post_init__(self) -> None:
+        if self.stride < 1:
+            raise ValueError(f"stride {self.stride} is not 1 or more")
+
 
 @dataclass(frozen=True)
-class ParserCard:
-    """What the parser was tuned to for this network; see ``posert.postprocess.parse_maps``."""
+class ParserCard(ParserSettings):
+    """PoseRT's parser for this network; the defaults suit most (docs/parser.md)."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    threshold: float = 0.1
-    window: int = 5
-    samples: int = 7
-    link_threshold: float = 0.1
+    threshold: float = 0.05
+    link_threshold: float = 0.03
     max_peaks: int = 100
-    max_people: int = 100
-    min_parts: int = 3  # keypoints a person must have to be kept
-    min_score: float = 0.0
+    min_parts: int = 3
+    min_score: float = 0.05
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class TrtPoseParserCard(ParserSettings):
+    """trt_pose's parser for this network, for ``--parser trt_pose``."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    max_peaks: int = 100
+    min_parts: int = 3
 
 
 @dataclass(frozen=True)
@@ -117,6 +130,7 @@ class ModelCard:
     source: SourceCard
     sha256: str | None = None  # of the ONNX; None: made by the user, so unknown beforehand
     parser: ParserCard = ParserCard()
+    trt_pose_parser: TrtPoseParserCard = TrtPoseParserCard()
     measured: tuple[Measured, ...] = ()
     credits: str = ""
     notes: str = ""

@@ -10,13 +10,11 @@ import numpy.typing as npt
 
 from posert.engine_builder.card import find_card, read_topology, verify_file
 from posert.engine_builder.onnx_check import check_onnx
-from posert.errors import ConfigError
-from posert.model_card import ModelCard, ParserCard
+from posert.model_card import ModelCard
 from posert.postprocess.parser import parse
-from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
 from posert.runtime.engine import Engine, open_engine
-from posert.runtime.estimator import Estimator, Parse
+from posert.runtime.estimator import Estimator
 from posert.runtime.preprocess import check_size
 from posert.runtime.sources.pictures import as_bgr
 from posert.settings import RunSettings, read_settings
@@ -80,19 +78,10 @@ def make_estimator(
         ConfigError: the input size or a parser setting is wrong.
     """
     size = check_size(card.input, settings.input_size)
-    reference = settings.parser == "trt_pose"
-    return Estimator(
-        card, engine, size, _parser(settings.parser_card(card.parser), topology, reference)
-    )
-
-
-def _parser(card: ParserCard, topology: Topology, reference: bool) -> Parse:
-    try:
-        settings = ParserSettings(**vars(card), reference=reference)
-    except ValueError as e:
-        raise ConfigError(f"parser settings: {e}") from e
+    parser = settings.parser_settings(card)
 
     def people_of(maps: PoseMaps) -> People:
-        return parse(maps.cmap, maps.paf, topology, settings)
+        cmap, paf = (np.ascontiguousarray(m, np.float32) for m in (maps.cmap, maps.paf))
+        return parse(cmap, paf, topology, parser)
 
-    return people_of
+    return Estimator(card, engine, size, people_of)

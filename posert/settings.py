@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from posert.config import build, read_mapping
 from posert.errors import ConfigError
-from posert.model_card import STRICT, ParserCard
+from posert.model_card import STRICT, ModelCard
+from posert.postprocess.settings import ParserSettings
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,21 @@ class RunSettings:
         _check(self.workers is None or self.workers >= 1, "workers", self.workers, "1 or more")
         _check(0 < self.line_width <= 20, "line_width", self.line_width, "above 0, at most 20")
 
-    def parser_card(self, card: ParserCard) -> ParserCard:
-        """``card`` with the values that this run sets itself."""
+    def parser_settings(self, card: ModelCard) -> ParserSettings:
+        """The parser's settings: the card's, overruled by those that this run sets itself.
+
+        Raises:
+            ConfigError: a value is out of its range.
+        """
         names = (
             "threshold", "link_threshold", "max_peaks", "max_people", "min_parts", "min_score"
         )  # fmt: skip
         own = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
-        return replace(card, **own)
+        of_card = card.parser if self.parser == "posert" else card.trt_pose_parser
+        try:
+            return replace(of_card, **own)
+        except ValueError as e:
+            raise ConfigError(str(e)) from e
 
 
 def read_settings(file: Path | None, given: dict[str, Any]) -> RunSettings:

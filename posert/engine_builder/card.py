@@ -46,6 +46,8 @@ def read_topology(path: Path) -> Topology:
     """
     read = build(_TopologyFile, read_mapping(path, ModelError), str(path), ModelError)
     count = len(read.keypoints)
+    if twice := [name for name in read.keypoints if read.keypoints.count(name) > 1]:
+        raise ModelError(f"{path}: keypoints", got=f"{twice[0]!r} twice", expected="unlike names")
     if bad := [link for link in read.skeleton if not all(1 <= end <= count for end in link)]:
         raise ModelError(f"{path}: skeleton", got=bad[0], expected=f"keypoints 1 to {count}")
     channels = read.paf_channels or tuple((2 * k, 2 * k + 1) for k in range(len(read.skeleton)))

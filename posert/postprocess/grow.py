@@ -1,8 +1,8 @@
 """PoseRT's own grouping: people grow along their strongest links and never swallow each other.
 
 trt_pose settles each link type alone and then joins whatever is connected, so that one wrong link
-makes one person of two and costs a keypoint of each. Here all links compete in one list, as in
-Cao et al. 2017 (arXiv:1611.08050, section 2.4) within a type, and a link that would give a person
+makes one person of two and costs a keypoint of each. Here the pairs that the assignment leaves
+compete in one list, as in Cao et al. 2017 (arXiv:1611.08050, section 2.4) within a type, and a link that would give a person
 two keypoints of one type is refused: both stay people of their own.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posert.postprocess.group import assign
 from posert.postprocess.peaks import Peaks
 from posert.postprocess.topology import Topology
 from posert.types import Float32, Int64
@@ -26,13 +27,13 @@ class Links:
     scores: Float32  # (n,) link scores
 
 
-def rank_links(
+def choose_links(
     scores: Sequence[Float32], peaks: Peaks, topology: Topology, link_threshold: float
 ) -> Links:
-    """Sort all links above the threshold by their score times that of their weaker peak.
+    """Pair the peaks of each link type one to one, and sort all pairs by their weight.
 
-    Weighing by the peak keeps a faint peak that happens to lie along a limb from taking the place
-    of the limb's true end.
+    A pair's weight is its score times that of its weaker peak: this keeps a faint peak that
+    happens to lie along a limb from taking the place of the limb's true end.
 
     Args:
         scores: K arrays, float32 (peaks of type a, peaks of type b).
@@ -40,15 +41,39 @@ def rank_links(
         topology: K links.
         link_threshold: a link is a candidate if its score is larger.
     """
-    ends, kept = [np.empty((0, 2), np.int64)], [np.empty(0, np.float32)]
-    for link, table in zip(topology.links, scores, strict=True):
-        candidates = np.argwhere(table > np.float32(link_threshold))
-        ends.append(candidates + peaks.starts[list(link)])
-        kept.append(table[candidates[:, 0], candidates[:, 1]])
-    joined, strength = np.concatenate(ends), np.concatenate(kept)
-    weight = strength * peaks.scores[joined].min(axis=1)
-    order = np.argsort(-weight, kind="stable")
-    return Links(joined[order], strength[order])
+    weights = _weigh(scores, peaks, topology, link_threshold)
+    return _rank(assign(weights, 0.0), weights, scores, peaks, topology)
+
+
+def _weigh(
+    scores: Sequence[Float32], peaks: Peaks, topology: Topology, link_threshold: float
+) -> list[Float32]:
+    """K tables of weights, 0 where the score is not above the threshold."""
+    by_type = np.split(peaks.scores, peaks.starts[1:])
+    weighed = []
+    for (a, b), table in zip(topology.links, scores, strict=True):
+        weaker = np.minimum(by_type[a][:, None], by_type[b])
+        weighed.append(np.where(table > np.float32(link_threshold), table * weaker, np.float32(0)))
+    return weighed
+
+
+def _rank(
+    pairs: Sequence[Int64],
+    weights: Sequence[Float32],
+    scores: Sequence[Float32],
+    peaks: Peaks,
+    topology: Topology,
+) -> Links:
+    """The pairs of all link types in one list, the largest weight first."""
+    ends = [np.empty((0, 2), np.int64)]
+    values = [np.empty((0, 2), np.float32)]
+    for link, chosen, weight, table in zip(topology.links, pairs, weights, scores, strict=True):
+        a, b = chosen.T
+        ends.append(chosen + peaks.starts[list(link)])
+        values.append(np.stack([weight[a, b], table[a, b]], axis=1))
+    joined, numbers = np.concatenate(ends), np.concatenate(values)
+    order = np.argsort(-numbers[:, 0], kind="stable")
+    return Links(joined[order], numbers[order, 1])
 
 
 def grow_people(links: Links, peaks: Peaks) -> tuple[Int64, Float32]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posert.postprocess.group import assemble, assign, connect, mean_confidence
-from posert.postprocess.grow import grow_people, rank_links
+from posert.postprocess.grow import choose_links, grow_people
 from posert.postprocess.links import score_links, smooth_fields
 from posert.postprocess.peaks import Peaks, find_peaks, fit_peaks, refine_peaks
 from posert.postprocess.settings import ParserSettings
@@ -95,7 +95,7 @@ def _parse(cmap: Float32, paf: Float32, topology: Topology, settings: ParserSett
     peaks = find_peaks(cmap, settings.threshold, settings.window, settings.max_peaks)
     peaks = fit_peaks(peaks, cmap)
     scores = score_links(smooth_fields(paf), peaks, topology, settings.samples)
-    links = rank_links(scores, peaks, topology, settings.link_threshold)
+    links = choose_links(scores, peaks, topology, settings.link_threshold)
     members, support = grow_people(links, peaks)
     return assemble(*best_first(members, support, peaks, topology), peaks, settings)
 

@@ -13,7 +13,14 @@ from posert.types import SourceInfo
 
 log = logging.getLogger(__name__)
 
-_COPIED: Final = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
+# What each of FFmpeg's formats takes as it is. AC-3 is not among it: an MP4 of fragments begins
+# before its first packet, which its header needs.
+_COPIED: Final = {
+    "mp4": frozenset({"aac", "mp3", "opus", "flac", "alac"}),
+    "mov": frozenset({"aac", "mp3", "alac"}),
+    "ipod": frozenset({"aac", "alac"}),  # .m4v
+    "matroska": frozenset({"aac", "mp3", "opus", "flac", "alac", "ac3", "eac3", "vorbis"}),
+}
 
 
 class AudioCopy:
@@ -24,7 +31,7 @@ class AudioCopy:
         self._input = av.open(str(info.audio), metadata_errors="ignore")
         self._source = self._input.streams.audio[0]
         self._offset_s = Fraction(info.start_pts) * info.time_base
-        self._copied = self._source.codec_context.name in _COPIED
+        self._copied = _fits(self._source.codec_context, output.format.name)
         if self._copied:
             self._stream = output.add_stream_from_template(self._source)
         else:
@@ -89,3 +96,9 @@ class AudioCopy:
         for frame in frames:
             frame.pts = frame.pts - offset if frame.pts is not None else None
             self._output.mux(self._stream.encode(frame))
+
+
+def _fits(codec: Any, container: str) -> bool:
+    """Whether ``container`` takes the packets as they are; AAC of MPEG-TS lacks its header."""
+    name = codec.codec.canonical_name
+    return name in _COPIED[container] and (name != "aac" or bool(codec.extradata))

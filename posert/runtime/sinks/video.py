@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 CONTAINERS: Final = frozenset({".mp4", ".m4v", ".mov", ".mkv"})
 _BT709: Final = 1  # the code of BT.709 in H.264's primaries, transfer and matrix fields
 _OPTIONS: Final = {
-    "libx264": {"preset": "veryfast", "crf": "21", "bf": "0"},
-    "h264_nvenc": {"preset": "p4", "cq": "21", "bf": "0"},
+    "libx264": {"preset": "veryfast", "crf": "23", "bf": "0"},
+    "h264_nvenc": {"preset": "p4", "cq": "23", "bf": "0"},
 }
 
 

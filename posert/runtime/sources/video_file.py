@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +21,10 @@ log = logging.getLogger(__name__)
 
 # degrees counter-clockwise that the display matrix asks for -> OpenCV's quarter turns
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
-_STEPS_BACK_S = (0.0, 2.0, 12.0)  # tried in turn to find a key frame before a start
+# Formats with an index of their key frames; others are read from their beginning, as FFmpeg lands
+# somewhere behind the target in them (MPEG-TS) or nowhere.
+_SEEKABLE = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
+_SLACK = Fraction(1, 1000)  # of a frame or tick: 0.2 s as a float is a little more than 0.2 s
 _EARLY = 0.05  # share of the promised frames that may lack at the end before it is called early
 
 
@@ -86,22 +90,17 @@ class VideoFile:
         """Goes to a key frame at or before ``start_s``; returns the index of the frame there."""
         self._packet_count = self._frame_count = 0
         self._last_pts = self.info.start_pts
-        if start_s > 0 and not any(self._lands_before(start_s, back) for back in _STEPS_BACK_S):
-            self._container.seek(0)
-        return round(start_s * self.info.rate)
+        if start_s > 0 and self._container.format.name in _SEEKABLE:
+            self._container.seek(self._pts_at(start_s), stream=self._stream)
+        return math.ceil(Fraction(start_s) * self.info.rate - _SLACK)
 
-    def _lands_before(self, start_s: float, back_s: float) -> bool:
-        """Seeks ``back_s`` before ``start_s``; MPEG-TS lands on the key frame behind its target."""
-        wanted = self.info.start_pts + int(start_s / self.info.time_base)
-        target = wanted - int(back_s / self.info.time_base)
-        self._container.seek(target, stream=self._stream)
-        landed = next((p.pts for p in self._packets() if p.pts is not None), None)
-        self._container.seek(target, stream=self._stream)
-        return landed is not None and landed <= wanted
+    def _pts_at(self, time_s: float) -> int:
+        """The first pts, in the file's clock, that is not before ``time_s``."""
+        return self.info.start_pts + math.ceil(Fraction(time_s) / self.info.time_base - _SLACK)
 
     def _decoded(self, start_s: float) -> Iterator[Any]:
         """Sound frames from ``start_s`` on; damaged ones are counted and left out."""
-        first_pts = self.info.start_pts + int(start_s / self.info.time_base)
+        first_pts = self._pts_at(start_s)
         for packet in self._packets():
             self._packet_count += bool(packet.size)
             for frame in self._decode(packet):
@@ -144,7 +143,7 @@ class VideoFile:
             return
         last = (self._last_pts - self.info.start_pts) * self.info.time_base * self.info.rate
         lacking = promised - (round(last) + 1)
-        if lacking > max(2, _EARLY * promised):
+        if lacking > max(2, _EARLY * promised) and not self._is_whole_avi():
             raise InputError(
                 f"{self._path}: ends early",
                 got=f"{round(last) + 1} frames",
@@ -153,6 +152,14 @@ class VideoFile:
             )
         if first_index == 0:
             self.skipped = max(self.skipped, promised - self._frame_count)
+
+    def _is_whole_avi(self) -> bool:
+        """AVI has no timestamps: after damage they lag, but its header tells the file's length."""
+        if self._container.format.name != "avi":
+            return False
+        with self._path.open("rb") as file:
+            length = int.from_bytes(file.read(8)[4:], "little")
+        return length + 8 <= self._path.stat().st_size
 
 
 def _open(path: Path) -> Any:
