@@ -19,7 +19,7 @@ from posert.postprocess import ParserSettings, parse_maps
 from posert.postprocess.group import assemble, assign, connect, mean_confidence
 from posert.postprocess.grow import choose_links, grow_people
 from posert.postprocess.links import score_links, smooth_fields
-from posert.postprocess.parser import best_first
+from posert.postprocess.parser import AGREEMENT, best_first
 from posert.postprocess.peaks import find_peaks, fit_peaks, refine_peaks
 from posert.postprocess.topology import Topology
 from posert.runtime.engine import Engine
@@ -57,6 +57,7 @@ class Variant:
     grow: bool = False  # weighed links, strongest first, no two of a type
     by_links: bool = False  # person score of link scores instead of peak scores
     smooth: bool = False  # fields averaged over 3 x 3 cells
+    agreement: float = 0.0  # least share of a link's points that lie in its field
     settings: ParserSettings = REFERENCE
 
     def __call__(self, maps: PoseMaps) -> People:
@@ -68,7 +69,7 @@ class Variant:
             else refine_peaks(peaks, maps.cmap, settings.window)
         )
         paf = smooth_fields(maps.paf) if self.smooth else maps.paf
-        scores = score_links(paf, peaks, topology, settings.samples)
+        scores = score_links(paf, peaks, topology, settings.samples, self.agreement)
         if not self.grow:
             pairs = assign(scores, settings.link_threshold, reference=True)
             members = connect(pairs, peaks, topology)
@@ -105,7 +106,9 @@ def variants(topology: Topology) -> list[Variant | Whole]:
     steps.append(step)
     step = replace(step, name="+ lower thresholds, 7 samples", settings=DEFAULT)
     steps.append(step)
-    steps.append(replace(step, name="+ fields smoothed 3 x 3", smooth=True))
+    step = replace(step, name="+ fields smoothed 3 x 3", smooth=True)
+    steps.append(step)
+    steps.append(replace(step, name="+ seven tenths of a link agree", agreement=AGREEMENT))
     steps.append(Whole("PoseRT's parser (the same)", topology, DEFAULT))
     changes = (
         {"threshold": 0.03}, {"threshold": 0.1}, {"window": 3}, {"window": 7}, {"samples": 5},

@@ -210,9 +210,10 @@ def plan_outputs(names: list[str], settings: RunSettings) -> list[Path | None]:
         OutputError: an output would overwrite its input.
     """
     output = settings.output
-    wanted = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
+    data = [settings.jsonl, settings.csv, settings.coco, settings.contact_sheet]
+    _check_not_inputs([path for path in data if path is not None], names)
     if output is None:
-        if not any((*wanted, settings.contact_sheet)):
+        if not any((*data, settings.openpose_json)):
             raise ConfigError("nothing to write", fix="give -o OUT, --jsonl FILE or another output")
         return [None] * len(names)
     if len(names) == 1 and output.suffix and not output.is_dir():
@@ -221,10 +222,15 @@ def plan_outputs(names: list[str], settings: RunSettings) -> list[Path | None]:
         raise ConfigError(f"-o {output}", got=f"{len(names)} inputs", expected="a folder for them")
     else:
         planned = _in_folder(names, output)
-    for name, path in zip(names, planned, strict=True):
-        if path.exists() and Path(name).exists() and path.samefile(name):
-            raise OutputError(f"{path}: is the input itself", fix="choose another output")
+    _check_not_inputs(planned, names)
     return list(planned)
+
+
+def _check_not_inputs(outputs: list[Path], names: list[str]) -> None:
+    inputs = [Path(name) for name in names if Path(name).exists()]
+    for path in outputs:
+        if path.exists() and any(path.samefile(name) for name in inputs):
+            raise OutputError(f"{path}: is the input itself", fix="choose another output")
 
 
 def _in_folder(names: list[str], folder: Path) -> list[Path]:

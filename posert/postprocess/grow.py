@@ -2,8 +2,8 @@
 
 trt_pose settles each link type alone and then joins whatever is connected, so that one wrong link
 makes one person of two and costs a keypoint of each. Here the pairs that the assignment leaves
-compete in one list, as in Cao et al. 2017 (arXiv:1611.08050, section 2.4) within a type, and a link that would give a person
-two keypoints of one type is refused: both stay people of their own.
+compete in one list, as in Cao et al. 2017 (arXiv:1611.08050, section 2.4) within a type, and a
+link that would give a person two keypoints of one type is refused: both stay people of their own.
 """
 
 from __future__ import annotations

@@ -9,10 +9,13 @@ from posert.postprocess.peaks import Peaks
 from posert.postprocess.topology import Topology
 from posert.types import Float32, Int64
 
+_AGREES = np.float32(0.02)  # the field runs along a link where its component is larger
 _EPSILON = np.float32(1e-5)  # trt_pose's guard against a link of no length
 
 
-def score_links(paf: Float32, peaks: Peaks, topology: Topology, samples: int) -> list[Float32]:
+def score_links(
+    paf: Float32, peaks: Peaks, topology: Topology, samples: int, agreement: float = 0.0
+) -> list[Float32]:
     """Line integrals of the part affinity fields between all peaks that a link may join.
 
     The score is the mean over ``samples`` points from a to b, ends included, of the field's
@@ -24,6 +27,9 @@ def score_links(paf: Float32, peaks: Peaks, topology: Topology, samples: int) ->
         peaks: n peaks.
         topology: K links.
         samples: points along a link, at least 2.
+        agreement: least share of the points where the field runs along the link; a link with
+            fewer scores 0. It takes away long links from one person to another, which cross the
+            fields of both and nothing in between.
 
     Returns:
         K arrays, float32 (peaks of type a, peaks of type b).
@@ -40,8 +46,10 @@ def score_links(paf: Float32, peaks: Peaks, topology: Topology, samples: int) ->
     first = topology.rows[link, :2].T * (h * w)  # the channels' first cells, y and x component
     with np.errstate(over="ignore", invalid="ignore"):  # fields near float32's end: judged below
         dot = paf.take(first[0] + cell) * unit[0] + paf.take(first[1] + cell) * unit[1]
-        scores = (dot * inside).sum(axis=0) / np.float32(samples)
-    scores = np.where(np.isfinite(scores), scores, np.float32(0))
+        dot *= inside
+        scores = dot.sum(axis=0) / np.float32(samples)
+    agrees = (dot > _AGREES).sum(axis=0) >= agreement * samples
+    scores = np.where(np.isfinite(scores) & agrees, scores, np.float32(0))
     return _by_link(scores, peaks, topology)
 
 

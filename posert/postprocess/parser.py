@@ -13,6 +13,8 @@ from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
 from posert.types import Float32, Int64, People
 
+AGREEMENT = 0.7  # of a link's points must lie in its field: a third fewer limbs between people
+
 
 def parse_maps(
     cmap: npt.ArrayLike,
@@ -94,7 +96,8 @@ def _parse_as_trt_pose(
 def _parse(cmap: Float32, paf: Float32, topology: Topology, settings: ParserSettings) -> People:
     peaks = find_peaks(cmap, settings.threshold, settings.window, settings.max_peaks)
     peaks = fit_peaks(peaks, cmap)
-    scores = score_links(smooth_fields(paf), peaks, topology, settings.samples)
+    fields = smooth_fields(paf)
+    scores = score_links(fields, peaks, topology, settings.samples, AGREEMENT)
     links = choose_links(scores, peaks, topology, settings.link_threshold)
     members, support = grow_people(links, peaks)
     return assemble(*best_first(members, support, peaks, topology), peaks, settings)

@@ -39,5 +39,4 @@ class CocoResults:
             self._separator = ",\n"
 
     def close(self) -> None:
-        self._file.write("\n]\n")
-        self._file.close()
+        self._file.close("\n]\n")

@@ -33,6 +33,7 @@ class TextFile:
     def __init__(self, path: Path, newline: str | None = None) -> None:
         self._path = path
         self._file: IO[str] = sys.stdout
+        self._failed = False  # told already
         if str(path) == "-":
             return
         try:
@@ -45,15 +46,20 @@ class TextFile:
         try:
             return self._file.write(text)
         except OSError as e:
+            self._failed = True
             raise unwritable(self._path, e) from e
 
-    def close(self) -> None:
+    def close(self, end: str = "") -> None:
+        """Writes ``end`` and closes it; after an error that was told, in silence."""
         try:
-            self._file.flush()
-            if self._file is not sys.stdout:
+            self._file.write(end)
+            if self._file is sys.stdout:
+                self._file.flush()
+            else:
                 self._file.close()
         except OSError as e:
-            raise unwritable(self._path, e) from e
+            if not self._failed:
+                raise unwritable(self._path, e) from e
 
 
 def unwritable(path: Path, error: Exception) -> OutputError:

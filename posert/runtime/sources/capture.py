@@ -81,12 +81,13 @@ class Capture:
 
 def is_address(text: str) -> bool:
     """Whether ``text`` is a camera or a URL rather than a path."""
-    return text.isdigit() or text.startswith("/dev/video") or "://" in text
+    return re.fullmatch(r"(/dev/video)?[0-9]+", text) is not None or "://" in text
 
 
 def without_password(address: str) -> str:
     """``rtsp://user:secret@host`` as ``rtsp://user:***@host``; for logs and results."""
-    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", address)
+    hidden = re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", address)
+    return re.sub(r"(?i)([?&](pass\w*|pwd|token|key|secret)=)[^&#]*", r"\1***", hidden)
 
 
 def _open(address: str, name: str) -> cv2.VideoCapture:

@@ -1,0 +1,1 @@
+"""Parts of the demo clip's renderer: bodies, clothes, gait, scene, shading and ground truth."""

@@ -1,0 +1,34 @@
+"""A run's memory does not grow with its length."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from making.clips import clip
+
+_PEAK = """
+import resource, sys
+from posert.running import run
+run(sys.argv[1], sys.argv[1] + ".out.mp4", jsonl=sys.argv[1] + ".jsonl",
+    contact_sheet=sys.argv[1] + ".png", model=sys.argv[2])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak_kib(source: Path, model: Path) -> int:
+    run = subprocess.run(
+        [sys.executable, "-c", _PEAK, str(source), str(model)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return int(run.stdout)
+
+
+@pytest.mark.slow
+def test_ten_times_the_frames_take_no_more_memory(tmp_path: Path, dots: Path) -> None:
+    short = clip(tmp_path / "short.mp4", 300)
+    long = clip(tmp_path / "long.mp4", 3000)
+    # 2,700 more frames of 18 KiB would be 48 MiB if they were kept; allocators vary by some MiB
+    assert peak_kib(long, dots) - peak_kib(short, dots) < 16 * 1024
