@@ -77,9 +77,9 @@ def process(
 
     frames = times.timed("decode", _frames(source, span, tally))
     found = ordered_map(
-        estimate, frames, workers=workers, depth=2 * workers, name="estimate", stop=stop
+        estimate, frames, workers=workers, depth=4 * workers, name="estimate", stop=stop
     )
-    drawn = ordered_map(draw, found, workers=1, depth=2, name="draw")
+    drawn = ordered_map(draw, found, workers=1, depth=4, name="draw")
     try:
         for frame, people, image in drawn:
             if image is not None:

@@ -1,0 +1,57 @@
+"""Fixtures for all tests; what they make is made by the package ``making`` beside this file."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from making.clips import clip
+from making.command import Command
+from making.networks import dots_network
+
+SHARED = Path(os.environ.get("POSERT_SHARED") or Path(__file__).parents[2] / "shared").resolve()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared)
+        if item.get_closest_marker("shared") and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason=f"no {SHARED}"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of data that is not part of the repository."""
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def dots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the network that finds the people of ``making.pictures``."""
+    return dots_network(tmp_path_factory.mktemp("dots"))
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of 12 frames, the person of frame i at ``nose_of_frame(i)``."""
+    return clip(tmp_path_factory.mktemp("clips") / "walk.mp4")
+
+
+@pytest.fixture
+def posert(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+@pytest.fixture
+def no_threads_left() -> Iterator[None]:
+    """Fails a test that leaves a thread behind."""
+    before = set(threading.enumerate())
+    yield
+    left = [t for t in threading.enumerate() if t not in before]
+    for thread in left:
+        thread.join(timeout=5)
+    assert not [t.name for t in left if t.is_alive()]

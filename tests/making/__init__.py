@@ -1,0 +1,1 @@
+"""What the tests make for themselves: pictures, clips, networks, and runs of the command."""

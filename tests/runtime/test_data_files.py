@@ -1,0 +1,144 @@
+"""JSONL, CSV, COCO results and OpenPose JSON: what is in them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from posert.engine_builder.card import find_card, read_topology
+from posert.errors import ConfigError, OutputError
+from posert.postprocess.formats import COCO, OPENPOSE_COCO_18
+from posert.postprocess.topology import Topology
+from posert.runtime.sinks import data_sinks
+from posert.runtime.sinks.sink import Sink
+from posert.types import Frame, People, Result, SourceInfo
+
+TOPOLOGY = read_topology(find_card("pose-small").topology_path)
+CLIP = SourceInfo("clips/street ü.mp4", 640, 480, Fraction(25), Fraction(1, 25))
+
+
+def one_person() -> People:
+    """Keypoint k at (10 k + 0.125, k), score k / 100; the left ear (3) is missing."""
+    keypoints = np.array([[(10 * k + 0.125, k, k / 100) for k in range(18)]], np.float32)
+    keypoints[0, 3] = np.nan
+    return People(keypoints, np.array([0.75], np.float32))
+
+
+def nobody() -> People:
+    return People(np.zeros((0, 18, 3), np.float32), np.zeros(0, np.float32))
+
+
+def result(index: int, people: People, source: SourceInfo = CLIP) -> Result:
+    image = np.zeros((480, 640, 3), np.uint8)
+    return Result(source, Frame(image, index, index, index / 25), people)
+
+
+def write(sinks: list[Sink]) -> None:
+    """Three frames: one person, nobody, one person."""
+    (sink,) = sinks
+    for index, people in enumerate((one_person(), nobody(), one_person())):
+        sink.write(result(index, people))
+    sink.close()
+
+
+def test_jsonl_has_a_line_a_frame_and_null_for_what_is_missing(tmp_path: Path) -> None:
+    write(data_sinks(TOPOLOGY, jsonl=tmp_path / "o.jsonl"))
+    lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text("utf-8").splitlines()]
+    assert [line["frame"] for line in lines] == [0, 1, 2]
+    assert [line["time"] for line in lines] == [0, 0.04, 0.08]
+    assert [len(line["people"]) for line in lines] == [1, 0, 1]
+    first = lines[0]
+    assert (first["source"], first["width"], first["height"]) == ("clips/street ü.mp4", 640, 480)
+    (person,) = first["people"]
+    assert person["score"] == 0.75
+    assert list(person["keypoints"]) == list(TOPOLOGY.keypoints)
+    assert person["keypoints"]["left_ear"] is None
+    assert person["keypoints"]["right_ear"] == pytest.approx([40.12, 4, 0.04], abs=0.01)
+
+
+def test_csv_has_a_row_a_person_and_one_for_an_empty_frame(tmp_path: Path) -> None:
+    write(data_sinks(TOPOLOGY, csv=tmp_path / "o.csv"))
+    with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["frame"] for row in rows] == ["0", "1", "2"]
+    assert [row["person"] for row in rows] == ["0", "", "0"]
+    assert rows[0]["source"] == "clips/street ü.mp4"
+    assert len(rows[0]) == 5 + 3 * 18
+    assert rows[0]["left_ear_x"] == rows[0]["left_ear_y"] == rows[0]["left_ear_score"] == ""
+    assert float(rows[0]["neck_x"]) == pytest.approx(170.125, abs=0.001)
+    assert float(rows[0]["neck_score"]) == pytest.approx(0.17)
+    assert rows[1]["score"] == rows[1]["nose_x"] == ""
+
+
+def test_coco_results_are_51_numbers_in_coco_s_order(tmp_path: Path) -> None:
+    write(data_sinks(TOPOLOGY, coco=tmp_path / "o.json"))
+    entries = json.loads((tmp_path / "o.json").read_text())
+    assert [entry["image_id"] for entry in entries] == [0, 2]
+    assert {entry["category_id"] for entry in entries} == {1}
+    assert entries[0]["score"] == 0.75
+    numbers = np.array(entries[0]["keypoints"])
+    assert numbers.shape == (51,)
+    wanted = [TOPOLOGY.keypoints.index(name) for name in COCO]
+    expected = np.nan_to_num(one_person().keypoints[0, wanted], nan=0.0)
+    np.testing.assert_allclose(numbers.reshape(17, 3), expected, atol=0.001)
+    assert numbers[9:12].tolist() == [0, 0, 0]
+
+
+def test_coco_takes_the_image_id_of_a_numbered_picture(tmp_path: Path) -> None:
+    (sink,) = data_sinks(TOPOLOGY, coco=tmp_path / "o.json")
+    still = SourceInfo("val/000000123456.jpg", 640, 480, Fraction(1), Fraction(1), still=True)
+    sink.write(result(0, one_person(), still))
+    sink.close()
+    assert json.loads((tmp_path / "o.json").read_text())[0]["image_id"] == 123456
+
+
+def test_coco_of_nobody_is_an_empty_list(tmp_path: Path) -> None:
+    (sink,) = data_sinks(TOPOLOGY, coco=tmp_path / "o.json")
+    sink.write(result(0, nobody()))
+    sink.close()
+    assert json.loads((tmp_path / "o.json").read_text()) == []
+
+
+def test_openpose_json_is_54_numbers_in_openpose_s_order(tmp_path: Path) -> None:
+    write(data_sinks(TOPOLOGY, openpose_json=tmp_path / "new" / "o"))
+    files = sorted(path.name for path in (tmp_path / "new" / "o").iterdir())
+    assert files == [f"street_ü_{i:012d}_keypoints.json" for i in range(3)]
+    pages = [json.loads((tmp_path / "new" / "o" / name).read_text()) for name in files]
+    assert [len(page["people"]) for page in pages] == [1, 0, 1]
+    assert pages[0]["version"] == 1.3
+    numbers = np.array(pages[0]["people"][0]["pose_keypoints_2d"])
+    assert numbers.shape == (54,)
+    wanted = [TOPOLOGY.keypoints.index(name) for name in OPENPOSE_COCO_18]
+    expected = np.nan_to_num(one_person().keypoints[0, wanted], nan=0.0)
+    np.testing.assert_allclose(numbers.reshape(18, 3), expected, atol=0.001)
+    assert OPENPOSE_COCO_18[:3] == ("nose", "neck", "right_shoulder")
+    assert numbers[51:].tolist() == [0, 0, 0]  # the left ear is last
+
+
+@pytest.mark.parametrize("form", ["coco", "openpose_json"])
+def test_a_form_that_needs_other_keypoints_is_refused(tmp_path: Path, form: str) -> None:
+    hand = Topology("hand", ("wrist", "thumb"), ((0, 1),), ((0, 1),))
+    with pytest.raises(ConfigError, match=r"'nose'.*'hand' without it; use --jsonl or --csv"):
+        data_sinks(hand, **{form: tmp_path / "o"})
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "coco", "openpose_json"])
+def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path, form: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot be written"):
+        data_sinks(TOPOLOGY, **{form: tmp_path / "file" / "o"})
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_each_line_is_on_disk_when_its_frame_is_done(tmp_path: Path, form: str) -> None:
+    (sink,) = data_sinks(TOPOLOGY, **{form: tmp_path / "o"})
+    sink.write(result(0, one_person()))
+    text = (tmp_path / "o").read_text("utf-8")
+    assert text.endswith("\n")
+    assert "street" in text
+    sink.close()

@@ -1,0 +1,106 @@
+"""Settings from files, flags and Python: strict, with messages that name the key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posert.config import environment, read_mapping
+from posert.engine_builder.card import read_card
+from posert.errors import ConfigError
+from posert.settings import RunSettings, read_settings
+
+
+def test_no_file_and_nothing_given_are_the_defaults() -> None:
+    assert read_settings(None, {}) == RunSettings()
+
+
+@pytest.mark.parametrize("name", ["run.yaml", "run.json"])
+def test_a_file_sets_what_it_names(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text(json.dumps({"every": 3, "output": "out.mp4", "input_size": [256, 384]}))
+    settings = read_settings(file, {})
+    assert (settings.every, settings.output) == (3, Path("out.mp4"))
+    assert settings.input_size == (256, 384)
+    assert settings.model == RunSettings().model
+
+
+def test_what_is_given_overrules_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("every: 3\nthreshold: 0.3\n")
+    settings = read_settings(file, {"every": 5})
+    assert (settings.every, settings.threshold) == (5, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("treshold: 0.2", r"unknown key 'treshold' \(did you mean 'threshold'\?\)"),
+        ("every: often", "every: got 'often', expected a valid integer"),
+        ("every: 0", "every is 0: expected 1 or more"),
+        ("start: -1", "start is -1.0: expected 0 seconds or more"),
+        ("max_frames: 0", "max_frames is 0: expected 1 or more"),
+        ("workers: 0", "workers is 0: expected 1 or more"),
+        ("line_width: 0", "line_width is 0.0: expected above 0, at most 20"),
+        ("line_width: .nan", "line_width is nan"),
+        ("start: .nan", "start is nan"),
+        ("colours: rainbow", "colours: got 'rainbow', expected 'limbs', 'people' or 'plain'"),
+        ("parser: best", "parser: got 'best'"),
+        ("- every", "got list, expected keys and values"),
+        ("every: [1, 2", "line 1: .*expected valid YAML or JSON"),
+        ("", "got NoneType, expected keys and values"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_name_and_key(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_settings(file, {})
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("absent.yaml", None), ("a.yaml", b"\xff\xfe\x00"), ("a.json", b'{"every": }')],
+)
+def test_an_unreadable_file_is_refused(tmp_path: Path, name: str, content: bytes | None) -> None:
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match=name):
+        read_mapping(file)
+
+
+def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_settings(tmp_path, {})
+
+
+def test_only_what_the_run_sets_replaces_the_card_s_parser_values(dots: Path) -> None:
+    card = read_card(dots / "card.yaml")
+    assert RunSettings().parser_settings(card) == card.parser
+    assert RunSettings(parser="trt_pose").parser_settings(card) == card.trt_pose_parser
+    own = RunSettings(threshold=0.01, min_parts=1).parser_settings(card)
+    assert (own.threshold, own.min_parts, own.max_people) == (0.01, 1, card.parser.max_people)
+
+
+@pytest.mark.parametrize(
+    ("value", "folders"), [("", ()), ("/a", ("/a",)), ("/a::/b", ("/a", "/b"))]
+)
+def test_folders_of_models_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, value: str, folders: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("POSERT_MODELS", value)
+    assert environment().models == tuple(map(Path, folders))
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings: Any = RunSettings()
+    with pytest.raises(AttributeError):
+        settings.every = 2
