@@ -38,6 +38,7 @@ class Report:
     stages: tuple[StageTime, ...]
     engine: str
     stopped: bool  # ended by the user before its end
+    outputs: tuple[Path, ...] = ()  # files of all inputs together
     failure: PosertError | None = None  # an output shared by all inputs could not be completed
 
     @property
@@ -119,7 +120,10 @@ def run_settings(
         failure = e
     seconds = time.perf_counter() - began
     stages = pose.estimator.times.summary()
-    return Report(tuple(tallies), seconds, stages, pose.engine.name, stop.is_set(), failure)
+    data = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
+    written = tuple(path for path in (*data, settings.contact_sheet) if path is not None)
+    engine = pose.engine.name
+    return Report(tuple(tallies), seconds, stages, engine, stop.is_set(), written, failure)
 
 
 def _run_all(

@@ -81,6 +81,9 @@ def print_report(report: Report, quiet: bool) -> None:
     for tally in report.sources:
         for output in tally.outputs if tally.frames else ():
             _say(f"wrote {output}")
+    for path in report.outputs:
+        if str(path) != "-":
+            _say(f"wrote {path}")
 
 
 def _say(text: str) -> None:

@@ -132,9 +132,9 @@ def test_order_is_kept_with_several_workers(estimator: Estimator) -> None:
 def test_frames_alive_are_bounded_by_the_queues(estimator: Estimator) -> None:
     source = FakeSource(200)
     go(source, estimator, Kept())
-    # 2 queues of 2 * 3 and 2, one frame in the hand of each of 3 + 1 workers, 2 feeders, decoder
+    # 2 queues of 4 * 3 and 4, one frame in the hand of each of 3 + 1 workers, 2 feeders, decoder
     # and writer
-    assert 1 < source.most_alive <= 6 + 2 + 4 + 4
+    assert 1 < source.most_alive <= 12 + 4 + 4 + 4
 
 
 def test_a_source_that_breaks_off_keeps_what_came_before(estimator: Estimator) -> None:
