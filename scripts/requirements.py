@@ -1,4 +1,4 @@
-"""Prints the requirements of pyproject.toml one a line, quoted for a shell word list.
+"""Prints what the installed posert requires, with its eval and dev extras, but for what is named.
 
 scripts/setup.sh uses it where the system's own OpenCV must not be shadowed by one from pip.
 """
@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import argparse
 import re
-from pathlib import Path
+from importlib.metadata import requires
 
 
 def main() -> None:
-    """Reads [project] dependencies and the dev and eval extras, leaving out what is named."""
+    """Prints the requirements as words of one line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--without", nargs="*", default=[])
     left_out = set(parser.parse_args().without)
-    text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
-    project = text[text.index("dependencies = [") : text.index("[project.scripts]")]
-    wanted = re.findall(r'"([A-Za-z0-9_.-]+)((?:[<>=!~][^"]*)?)"', project)
-    print(" ".join(name + version for name, version in wanted if name not in left_out))
+    for requirement in requires("posert") or []:
+        what, _, marker = requirement.partition(";")
+        name = re.split(r"[<>=!~\[ ]", what)[0]
+        if name not in left_out and (not marker or re.search(r"['\"](eval|dev)['\"]", marker)):
+            print(what.replace(" ", ""), end=" ")
 
 
 if __name__ == "__main__":

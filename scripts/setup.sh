@@ -35,9 +35,9 @@ pip="$venv/bin/python -m pip --disable-pip-version-check -q"
 
 if [ -n "${SYSTEM_OPENCV:-}" ]; then
     # JetPack's and Debian's OpenCV are built for NumPy 1; a pip-installed OpenCV would shadow them.
-    $pip install hatchling
+    $pip install --no-deps -e .
+    # shellcheck disable=SC2046  # a list of requirements
     $pip install $("$venv/bin/python" scripts/requirements.py --without opencv-python-headless) 'numpy<2'
-    $pip install --no-deps --no-build-isolation -e .
 else
     # shellcheck disable=SC2086
     $pip install ${CONSTRAINTS:+-c "$CONSTRAINTS"} -e '.[eval,dev]'

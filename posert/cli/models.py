@@ -14,18 +14,24 @@ def list_models(context: typer.Context) -> None:
     """List the models known here."""
     if context.invoked_subcommand is not None:
         return
+    from textwrap import shorten
+
     from rich.console import Console
     from rich.table import Table
 
     from posert.engine_builder.card import card_paths, read_card
 
-    table = Table("model", "input", "AP", "ONNX", "licence", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "input", "AP", "ONNX"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("licence")
     for card in map(read_card, card_paths()):
         size = card.input.size
         shape = str(size) if isinstance(size, int) else f"{size[0]}x{size[1]}"
         ap = f"{card.measured[-1].ap:.3f}" if card.measured else "not measured"
-        here = "here" if card.onnx_path.is_file() else "to be fetched"
-        table.add_row(card.name, shape, ap, here, card.licence)
+        here = "here" if card.onnx_path.is_file() else "bring it"
+        licence = shorten(card.licence, 20, placeholder=" ...")
+        table.add_row(card.name, shape, ap, here, licence)
     Console().print(table)
 
 

@@ -25,7 +25,7 @@ def test_models_lists_every_card(posert: Command) -> None:
     }  # fmt: skip
     assert "here" in rows["pose-small"]
     assert "Apache-2.0" in rows["pose-small"]
-    assert "to be fetched" in rows["trt-pose-resnet18-224"]
+    assert "bring it" in rows["trt-pose-resnet18-224"]
     assert "224x224" in rows["trt-pose-resnet18-224"]
 
 
