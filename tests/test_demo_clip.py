@@ -12,6 +12,8 @@ from making.command import Command
 
 from posert.config import shipped
 from posert.pose import Pose
+from posert.runtime.sources.source import Span
+from posert.runtime.sources.video_file import VideoFile
 from posert.self_test import REQUIRED, run_self_test
 
 DEMO = shipped("demo")
@@ -46,6 +48,27 @@ def test_its_people_are_found_where_they_are(pose: Pose) -> None:
 
 def test_the_self_test_fails_for_a_parser_that_finds_nobody() -> None:
     assert run_self_test(Pose(min_score=1e9)).keypoints_found == 0
+
+
+def test_limbs_are_not_mixed_between_walkers(pose: Pose) -> None:
+    """Of a person's keypoints, hardly any lie far from the walker that most of them belong to."""
+    truth = json.loads((DEMO / "walkers.truth.json").read_text())
+    order = [truth["keypoints"].index(name) for name in pose.topology.keypoints]
+    clip = VideoFile(DEMO / "walkers.mp4")
+    astray = found = 0
+    for frame in clip.frames(Span(every=6)):
+        walkers = truth["frames"][frame.index]
+        known = np.array([walker["keypoints"] for walker in walkers])[:, order, :2]
+        heights = np.array([walker["bbox"][3] for walker in walkers])
+        for keypoints in pose(frame.image).keypoints:
+            there = ~np.isnan(keypoints[:, 0])
+            distances = np.linalg.norm(known - keypoints[:, :2], axis=2) / heights[:, None]
+            own = (distances < 0.06).sum(axis=1).argmax()
+            astray += int((distances[own, there] > 0.3).sum())
+            found += int(there.sum())
+    clip.close()
+    assert found > 4000
+    assert astray / found < 0.01
 
 
 def test_doctor_says_what_is_here_and_passes(posert: Command, tmp_path: Path) -> None:

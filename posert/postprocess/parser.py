@@ -13,7 +13,7 @@ from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
 from posert.types import Float32, Int64, People
 
-AGREEMENT = 0.7  # of a link's points must lie in its field: a third fewer limbs between people
+AGREEMENT = 0.7  # of a link's points must lie in its field: fewer limbs from person to person
 
 
 def parse_maps(
