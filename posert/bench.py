@@ -7,7 +7,6 @@ machine disturbs both alike.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -23,7 +22,9 @@ from posert.errors import InputError
 from posert.pose import Pose
 from posert.postprocess.draw import DrawStyle, draw_people
 from posert.running import run_settings
+from posert.runtime.cores import usable_cores
 from posert.runtime.sinks.video import VideoWriter
+from posert.runtime.sources.inputs import is_picture
 from posert.runtime.sources.source import Span
 from posert.runtime.sources.video_file import VideoFile
 from posert.settings import RunSettings
@@ -79,8 +80,10 @@ def bench(
         InputError: the clip has no frames.
         PosertError: a stage failed.
     """
+    if is_picture(str(clip)):
+        raise InputError(f"{clip}: is a picture", expected="a video file")
     pose = Pose(**vars(settings))
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     costs: list[tuple[StageCost, ...]] = []
     achieved: list[float] = []
     intervals: list[float] = []

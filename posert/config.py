@@ -71,6 +71,8 @@ def build(cls: type[T], data: Mapping[str, Any], where: str, error: type[PosertE
     """
     from pydantic import TypeAdapter, ValidationError
 
+    for key, value in _booleans_as_numbers(cls, data):
+        raise error(f"{where}: {key}", got=value, expected="a number")
     try:
         return TypeAdapter(cls).validate_python(dict(data))
     except ValidationError as e:
@@ -78,15 +80,36 @@ def build(cls: type[T], data: Mapping[str, Any], where: str, error: type[PosertE
 
 
 def _explained(cls: type[Any], first: Any, where: str, error: type[PosertError]) -> PosertError:
-    key = ".".join(str(part) for part in first["loc"]) or "its values"
+    key = ".".join(str(part) for part in first["loc"])
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         name = str(first["loc"][-1])
         known = dict(_keys(cls)).get(tuple(first["loc"][:-1]), ())
         return error(f"{where}: unknown key {key!r}{nearest(name, known)}")
     if first["type"] in ("missing", "missing_argument"):
         return error(f"{where}: {key!r} is missing")
-    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if first["type"] == "value_error":  # of a __post_init__: it says all there is to say
+        message = first["msg"].removeprefix("Value error, ")
+        return error(f"{where}: {key}: {message}" if key else f"{where}: {message}")
+    expected = first["msg"].removeprefix("Input should be ")
+    told = {f.name: f.metadata.get("expected") for f in fields(cls)}.get(first["loc"][0])
+    if told is not None:  # of a union, pydantic tells the first member alone
+        key, expected = str(first["loc"][0]), told
     return error(f"{where}: {key}", got=repr(first["input"])[:80], expected=expected)
+
+
+def _booleans_as_numbers(
+    cls: type[Any], data: Mapping[str, Any], at: str = ""
+) -> Iterator[tuple[str, bool]]:
+    """Where ``data`` has true or false for a number; pydantic would take it for 1 or 0."""
+    from typing import get_args, get_type_hints
+
+    hints = get_type_hints(cls)
+    for name in (f.name for f in fields(cls) if f.name in data):
+        hint, value = hints[name], data[name]
+        if isinstance(value, bool) and {int, float} & {hint, *get_args(hint)}:
+            yield at + name, value
+        elif isinstance(value, Mapping) and isinstance(hint, type) and is_dataclass(hint):
+            yield from _booleans_as_numbers(hint, value, f"{at}{name}.")
 
 
 def _keys(cls: type[Any], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[str]]]:

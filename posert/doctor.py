@@ -124,13 +124,15 @@ def _onnxruntime() -> Check:
 def _cuda_provider() -> Check:
     import onnxruntime
 
+    from posert.runtime.ort import INSTALL_CUDA
+
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         return Check("onnxruntime on CUDA", "ok", "provider is here")
     return Check(
         "onnxruntime on CUDA",
         "missing",
         "this onnxruntime is for the CPU",
-        "with an NVIDIA GPU: pip uninstall onnxruntime; pip install onnxruntime-gpu",
+        f"with an NVIDIA GPU: {INSTALL_CUDA}",
     )
 
 

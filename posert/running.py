@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posert.errors import SOME_INPUTS_FAILED, ConfigError, OutputError, PosertError
+from posert.errors import SOME_INPUTS_FAILED, OutputError, PosertError
+from posert.outputs import plan_outputs
 from posert.pose import Pose
 from posert.postprocess.draw import DrawStyle, draw_people
 from posert.runtime.pipeline import Draw, Stages, Tally, WriteImage, process
 from posert.runtime.sinks import data_sinks, picture_writer, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
 from posert.runtime.sinks.sink import Sink
-from posert.runtime.sources.inputs import expand, is_picture, open_source
+from posert.runtime.sources.inputs import expand, open_source
 from posert.runtime.sources.source import Source, Span
 from posert.runtime.timing import StageTime
 from posert.settings import RunSettings, read_settings
@@ -178,10 +179,10 @@ def _run_one(
         with ExitStack() as files:
             source = open_source(tally.source)
             files.callback(source.close)
-            tally.source, tally.expected = source.info.name, source.info.frames
+            span = Span(settings.start, settings.every, settings.max_frames)
+            tally.source, tally.expected = source.info.name, span.expected(source.info)
             writers = _image_writers(source, output, shared.sheet, settings, files)
             stages = Stages(shared.pose.estimator, shared.draw, writers, shared.sinks)
-            span = Span(settings.start, settings.every, settings.max_frames)
             tally.outputs = [str(output)] if output is not None else []
             process(source, span, stages, tally, stop, on_frame)
     except PosertError as e:
@@ -204,47 +205,3 @@ def _image_writers(
     write, close = video_writer(output, source.info, settings.encoder)
     files.callback(close)
     return [*writers, write]
-
-
-def plan_outputs(names: list[str], settings: RunSettings) -> list[Path | None]:
-    """The output of each source: the one named, or in a folder one a source.
-
-    Raises:
-        ConfigError: nothing is asked for, or several inputs have one file to go to.
-        OutputError: an output would overwrite its input.
-    """
-    output = settings.output
-    data = [settings.jsonl, settings.csv, settings.coco, settings.contact_sheet]
-    _check_not_inputs([path for path in data if path is not None], names)
-    if output is None:
-        if not any((*data, settings.openpose_json)):
-            raise ConfigError("nothing to write", fix="give -o OUT, --jsonl FILE or another output")
-        return [None] * len(names)
-    if len(names) == 1 and output.suffix and not output.is_dir():
-        planned = [output]
-    elif output.suffix and not output.is_dir():
-        raise ConfigError(f"-o {output}", got=f"{len(names)} inputs", expected="a folder for them")
-    else:
-        planned = _in_folder(names, output)
-    _check_not_inputs(planned, names)
-    return list(planned)
-
-
-def _check_not_inputs(outputs: list[Path], names: list[str]) -> None:
-    inputs = [Path(name) for name in names if Path(name).exists()]
-    for path in outputs:
-        if path.exists() and any(path.samefile(name) for name in inputs):
-            raise OutputError(f"{path}: is the input itself", fix="choose another output")
-
-
-def _in_folder(names: list[str], folder: Path) -> list[Path]:
-    """``folder/STEM.mp4`` (pictures keep their ending), numbered where stems repeat."""
-    planned: list[Path] = []
-    for name in names:
-        stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in Path(name).stem)
-        suffix = Path(name).suffix if is_picture(name) else ".mp4"
-        path, number = folder / f"{stem or 'source'}{suffix}", 2
-        while path in planned:
-            path, number = folder / f"{stem}-{number}{suffix}", number + 1
-        planned.append(path)
-    return planned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,7 +20,12 @@ class RunSettings:
     model: str = "pose-small"  # a name of `posert models`, a folder, a card.yaml or an .onnx
     backend: str = "auto"
     workers: int | None = None  # threads of inference; None: what keeps the device busy
-    input_size: int | tuple[int, int] | None = None  # pixels: long side, or (height, width)
+    input_size: int | tuple[int, int] | None = field(  # pixels: long side, or (height, width)
+        default=None,
+        metadata={
+            "expected": "pixels of the long side, or HEIGHTxWIDTH (in a file: [HEIGHT, WIDTH])"
+        },
+    )
 
     threshold: float | None = None  # least confidence of a keypoint
     link_threshold: float | None = None  # least score of a link

@@ -43,6 +43,7 @@ class SourceInfo:
     live: bool = False  # has no end and does not wait: frames may be dropped
     audio: Path | None = None  # the file that holds its sound, if it has any
     start_pts: int = 0  # time of Frame.pts 0 in the file's own clock, in time_base
+    sample_aspect_ratio: Fraction | None = None  # a pixel's width / height, after rotation
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ import pytest
 from posert.config import environment, read_mapping
 from posert.engine_builder.card import read_card
 from posert.errors import ConfigError
+from posert.runtime.preprocess import check_size
 from posert.settings import RunSettings, read_settings
 
 
@@ -40,7 +41,11 @@ def test_what_is_given_overrules_the_file(tmp_path: Path) -> None:
     [
         ("treshold: 0.2", r"unknown key 'treshold' \(did you mean 'threshold'\?\)"),
         ("every: often", "every: got 'often', expected a valid integer"),
-        ("every: 0", "every is 0: expected 1 or more"),
+        ("every: 0", r"run\.yaml: every is 0: expected 1 or more$"),
+        ("input_size: 384x", "input_size: got '384x', expected pixels of the long side, or HEIGHT"),
+        ("input_size: [64, wide]", "input_size: got .*, expected pixels of the long side"),
+        ("max_people: true", "max_people: got True, expected a number"),
+        ("threshold: false", "threshold: got False, expected a number"),
         ("start: -1", "start is -1.0: expected 0 seconds or more"),
         ("max_frames: 0", "max_frames is 0: expected 1 or more"),
         ("workers: 0", "workers is 0: expected 1 or more"),
@@ -88,6 +93,48 @@ def test_only_what_the_run_sets_replaces_the_card_s_parser_values(dots: Path) ->
     assert RunSettings(parser="trt_pose").parser_settings(card) == card.trt_pose_parser
     own = RunSettings(threshold=0.01, min_parts=1).parser_settings(card)
     assert (own.threshold, own.min_parts, own.max_people) == (0.01, 1, card.parser.max_people)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"threshold": 1.01}, "threshold=1.01: .*above 0 and at most 1"),
+        ({"link_threshold": 1.0}, "link_threshold=1.0: .*0 or more and below 1"),
+    ],
+)
+def test_thresholds_nothing_can_reach_are_refused(
+    dots: Path, setting: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        RunSettings(**setting).parser_settings(read_card(dots / "card.yaml"))
+
+
+def test_a_threshold_of_1_is_taken(dots: Path) -> None:
+    settings = RunSettings(threshold=1.0, link_threshold=0.0)
+    assert settings.parser_settings(read_card(dots / "card.yaml")).threshold == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (4128, "got 4128, expected at most 4096 pixels a side"),
+        ((64, 100000), "expected at most 4096 pixels a side"),
+        (101, "got 101, expected multiples of 4; take 100 or 104"),
+        (4095, "take 4092 or 4096"),
+        ((64, 3), "expected multiples of 4; take 4$"),
+        (0, "take 4$"),
+        (-8, "take 4$"),
+    ],
+)
+def test_an_input_size_out_of_range_is_refused(
+    dots: Path, size: int | tuple[int, int], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_size(read_card(dots / "card.yaml").input, size)
+
+
+def test_the_largest_input_size_is_taken(dots: Path) -> None:
+    assert check_size(read_card(dots / "card.yaml").input, 4096) == 4096
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,3 @@ def main() -> None:
         sys.exit(e.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # `posert models | head`
-        sys.stderr.close()
-        sys.exit(0)

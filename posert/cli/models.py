@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from posert.errors import ModelError
 
 app = typer.Typer(help="List the models; show a model's card.", invoke_without_command=True)
 
@@ -14,25 +17,40 @@ def list_models(context: typer.Context) -> None:
     """List the models known here."""
     if context.invoked_subcommand is not None:
         return
-    from textwrap import shorten
-
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    from posert.engine_builder.card import card_paths, read_card
+    from posert.engine_builder.card import card_paths
 
+    broken: list[str] = []
     table = Table(box=None, pad_edge=False)
     for column in ("model", "input", "AP", "ONNX"):
         table.add_column(column, no_wrap=True)
     table.add_column("licence")
-    for card in map(read_card, card_paths()):
-        size = card.input.size
-        shape = str(size) if isinstance(size, int) else f"{size[0]}x{size[1]}"
-        ap = f"{card.measured[-1].ap:.3f}" if card.measured else "not measured"
-        here = "here" if card.onnx_path.is_file() else "bring it"
-        licence = shorten(card.licence, 20, placeholder=" ...")
-        table.add_row(card.name, shape, ap, here, licence)
+    for path in card_paths():
+        name = path.parent.name  # by which it is found
+        try:
+            table.add_row(*map(escape, (name, *_row(path))))
+        except ModelError as e:  # the others are listed all the same
+            broken.append(f"{name}  broken: {e}")
     Console().print(table)
+    for line in broken:  # too long for a cell
+        print(line)
+
+
+def _row(path: Path) -> tuple[str, str, str, str]:
+    """What the list tells of the card in ``path``, after its name."""
+    from textwrap import shorten
+
+    from posert.engine_builder.card import read_card
+
+    card = read_card(path)
+    size = card.input.size
+    shape = str(size) if isinstance(size, int) else f"{size[0]}x{size[1]}"
+    ap = f"{card.measured[-1].ap:.3f}" if card.measured else "not measured"
+    here = "here" if card.onnx_path.is_file() else "bring it"
+    return shape, ap, here, shorten(card.licence, 20, placeholder=" ...")
 
 
 @app.command()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +22,7 @@ from posert.runtime.pipeline import Tally
 console = Console(stderr=True, highlight=False)
 
 _LINE_EVERY_S = 5.0
+_NAMED_IN_A_FOLDER = 5  # of more files there only their number is told
 
 
 def start_logging(quiet: bool) -> None:
@@ -55,6 +58,8 @@ class Progress:
         if tally is not self._tally:
             self._tally, self._began = tally, time.monotonic()
             if self._bar is not None:
+                if self._task is not None:
+                    self._bar.remove_task(self._task)  # a folder of pictures would flood it
                 self._task = self._bar.add_task(tally.source, total=tally.expected, rate="")
         rate = tally.frames / max(1e-9, time.monotonic() - self._began)
         if self._bar is not None and self._task is not None:
@@ -78,17 +83,29 @@ def print_report(report: Report, quiet: bool) -> None:
     _say(_summary(report))
     if report.stages:
         console.print(_stage_table(report))
-    for tally in report.sources:
-        for output in tally.outputs if tally.frames else ():
-            _say(f"wrote {output}")
-    for path in report.outputs:
-        if str(path) != "-":
-            _say(f"wrote {path}")
+    for line in _written(report):
+        _say(line)
 
 
 def _say(text: str) -> None:
     """One plain line: no markup, no wrapping, so that it can be searched and piped."""
     print(text, file=sys.stderr)
+
+
+def _written(report: Report) -> list[str]:
+    """A line for each file that is there, or one for the many of a folder."""
+    own = [Path(output) for tally in report.sources if tally.frames for output in tally.outputs]
+    folders: dict[Path, list[Path]] = {}
+    for path in (*own, *report.outputs):
+        if str(path) != "-" and os.path.exists(path):
+            folders.setdefault(path.parent, []).append(path)
+    lines: list[str] = []
+    for folder, paths in folders.items():
+        if len(paths) > _NAMED_IN_A_FOLDER:
+            lines.append(f"wrote {len(paths)} files in {folder}")
+        else:
+            lines += [f"wrote {path}" for path in paths]
+    return lines
 
 
 def _summary(report: Report) -> str:

@@ -71,6 +71,15 @@ def find_card(model: str) -> ModelCard:
     Raises:
         ModelError: there is no such model, or its card is wrong.
     """
+    try:
+        return _find_card(model)
+    except OSError as e:  # of asking whether a file is there
+        raise ModelError(
+            f"model {model[:80]!r}: cannot be looked up", got=e.strerror, fix="check its path"
+        ) from e
+
+
+def _find_card(model: str) -> ModelCard:
     path = Path(model)
     if path.is_dir() and (path / CARD).is_file():
         return read_card(path / CARD)
@@ -104,7 +113,10 @@ def verify_file(card: ModelCard) -> None:
         )
     if card.sha256 is None:
         return
-    digest = hashlib.sha256(card.onnx_path.read_bytes()).hexdigest()
+    try:
+        digest = hashlib.sha256(card.onnx_path.read_bytes()).hexdigest()
+    except OSError as e:
+        raise ModelError(f"{card.onnx_path}: cannot be read", got=e.strerror) from e
     if digest != card.sha256:
         raise ModelError(
             f"{card.onnx_path}: is damaged or another file",

@@ -15,10 +15,10 @@ class ParserSettings:
         ValueError: a value is out of its range; the message names it and what is expected.
     """
 
-    threshold: float = 0.1  # least confidence of a peak, above 0
+    threshold: float = 0.1  # least confidence of a peak, above 0 and at most 1
     window: int = 5  # side of the square a peak is the largest of and refined in, cells, odd
     samples: int = 7  # points read along a link, at least 2
-    link_threshold: float = 0.1  # a link survives if its score is larger, at least 0
+    link_threshold: float = 0.1  # a link survives if its score is larger, 0 to below 1
     max_peaks: int = 20  # most peaks of one keypoint type
     max_people: int = 100  # most people of a picture
     min_parts: int = 1  # fewest keypoints of a person
@@ -26,8 +26,9 @@ class ParserSettings:
     reference: bool = True  # exactly trt_pose's parser
 
     def __post_init__(self) -> None:
-        _check_number("threshold", self.threshold, self.threshold > 0, "above 0")
-        _check_number("link_threshold", self.link_threshold, self.link_threshold >= 0, "0 or more")
+        peak, link = self.threshold, self.link_threshold
+        _check_number("threshold", peak, 0 < peak <= 1, "above 0 and at most 1")
+        _check_number("link_threshold", link, 0 <= link < 1, "0 or more and below 1")
         _check_count("window", self.window, 1)
         if self.window % 2 == 0:
             raise ValueError(f"window={self.window}: expected an odd number of cells")

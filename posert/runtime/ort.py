@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any
 
 import numpy as np
 
 from posert.errors import EngineError, ModelError
 from posert.model_card import ModelCard, TensorCard
+from posert.runtime.cores import usable_cores
 from posert.types import Float32, PoseMaps
 
+INSTALL_CUDA = "pip uninstall onnxruntime, then pip install onnxruntime-gpu (they share a folder)"
 log = logging.getLogger(__name__)
 
 
@@ -58,7 +59,7 @@ def open_cpu(card: ModelCard, workers: int | None = None) -> OrtEngine:
         ModelError: onnxruntime refuses the ONNX.
     """
     ort = _onnxruntime()
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or usable_cores()
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -76,9 +77,7 @@ def open_cuda(card: ModelCard, workers: int | None = None) -> OrtEngine:
     ort = _onnxruntime()
     provider = "CUDAExecutionProvider"
     if provider not in ort.get_available_providers():
-        raise EngineError(
-            "this onnxruntime has no CUDA provider", fix="pip install onnxruntime-gpu"
-        )
+        raise EngineError("this onnxruntime has no CUDA provider", fix=INSTALL_CUDA)
     if hasattr(ort, "preload_dlls"):
         ort.preload_dlls()
     session = _session(ort, card, ort.SessionOptions(), [provider])

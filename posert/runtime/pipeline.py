@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from posert.errors import PosertError
 from posert.runtime.estimator import Estimator
@@ -77,7 +78,7 @@ def process(
 
     frames = times.timed("decode", _frames(source, span, tally))
     found = ordered_map(
-        estimate, frames, workers=workers, depth=4 * workers, name="estimate", stop=stop
+        estimate, frames, workers=workers, depth=workers + 6, name="estimate", stop=stop
     )
     drawn = ordered_map(draw, found, workers=1, depth=4, name="draw")
     try:
@@ -105,7 +106,13 @@ def _frames(source: Source, span: Span, tally: Tally) -> Iterator[Frame]:
     def count_dropped() -> None:
         tally.dropped += 1
 
-    return newest(source.frames(span), count_dropped, name="source")
+    frames = source.frames(replace(span, max_frames=None))  # those passed over do not count
+    return _first(newest(frames, count_dropped, name="source"), span.max_frames)
+
+
+def _first(frames: Iterator[Frame], count: int | None) -> Iterator[Frame]:
+    """The first ``count`` frames; the others are not waited for."""
+    yield from islice(frames, count)
 
 
 def _count(tally: Tally, people: People) -> None:

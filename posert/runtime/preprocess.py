@@ -12,6 +12,7 @@ from posert.model_card import InputCard
 from posert.types import Float32, Image, Letterbox
 
 InputSize = int | tuple[int, int]  # the long side, or (height, width), in pixels
+MAX_SIDE = 4096  # pixels; a slip of the keys beyond it would take all the memory there is
 
 
 def check_size(card: InputCard, size: InputSize | None) -> InputSize:
@@ -25,9 +26,22 @@ def check_size(card: InputCard, size: InputSize | None) -> InputSize:
     if card.fixed:
         raise ConfigError("input size", got=size, expected=f"{card.size}, the only one it takes")
     sides = (size,) if isinstance(size, int) else size
-    if any(s < card.multiple or s % card.multiple for s in sides):
-        raise ConfigError("input size", got=size, expected=f"multiples of {card.multiple}")
+    for side in sides:
+        if side > MAX_SIDE:
+            raise ConfigError("input size", got=size, expected=f"at most {MAX_SIDE} pixels a side")
+        if side < card.multiple or side % card.multiple:
+            near = _nearest_sides(side, card.multiple)
+            raise ConfigError(
+                "input size", got=size, expected=f"multiples of {card.multiple}", fix=f"take {near}"
+            )
     return size
+
+
+def _nearest_sides(side: int, multiple: int) -> str:
+    """``96 or 128`` for 100: the sizes around ``side`` that can be had."""
+    below = max(side, 0) // multiple * multiple
+    possible = [s for s in (below, below + multiple) if 0 < s <= MAX_SIDE]
+    return " or ".join(map(str, possible or [multiple]))
 
 
 def prepare(

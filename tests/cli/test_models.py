@@ -37,15 +37,26 @@ def test_own_models_are_listed_first(
     assert posert("models").out.splitlines()[1].startswith("mine")
 
 
-def test_a_broken_own_card_is_one_line(
+def test_a_broken_own_card_is_one_line_and_hides_no_other(
     posert: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "card.yaml").write_text("name: [")
     monkeypatch.setenv("POSERT_MODELS", str(tmp_path))
     outcome = posert("models")
-    assert outcome.code == 4
-    assert str(tmp_path / "mine" / "card.yaml") in outcome.refusal()
+    assert outcome.code == 0
+    (line,) = (line for line in outcome.out.splitlines() if line.startswith("mine"))
+    assert f"broken: {tmp_path / 'mine' / 'card.yaml'}" in line
+    assert "pose-small" in outcome.out
+
+
+def test_a_model_is_listed_by_the_name_it_is_found_by(
+    posert: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dots_network(tmp_path / "folder", name="inside")
+    monkeypatch.setenv("POSERT_MODELS", str(tmp_path))
+    assert posert("models").out.splitlines()[1].startswith("folder")
+    assert posert("models", "show", "folder").code == 0
 
 
 def test_show_prints_a_card_that_can_be_copied(posert: Command) -> None:

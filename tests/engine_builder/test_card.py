@@ -55,6 +55,8 @@ def test_four_models_are_shipped() -> None:
         ({"outputs": {"cmap": tensor("cmap", 5, 5)}}, "is not .first, past the last."),
         ({"outputs": {"stride": 0}}, "stride"),
         ({"parser": {"max_peaks": "many"}}, "parser.max_peaks: got 'many'"),
+        ({"parser": {"max_peaks": True}}, "parser.max_peaks: got True, expected a number"),
+        ({"input": {"size": 66}}, r"card\.yaml: input: size 66 is not a multiple of 4$"),
     ],
     ids=str,
 )
@@ -125,6 +127,22 @@ def test_an_onnx_without_a_card_says_what_to_do(tmp_path: Path) -> None:
 def test_an_absent_file_is_refused(tmp_path: Path, given: str) -> None:
     with pytest.raises(ModelError, match="absent"):
         find_card(str(tmp_path / given))
+
+
+@pytest.mark.parametrize("ending", ["", ".onnx", ".yaml"])
+def test_a_name_that_no_file_can_have_is_refused(ending: str) -> None:
+    with pytest.raises(ModelError, match="File name too long") as caught:
+        find_card("x" * 5000 + ending)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    with pytest.raises(ModelError, match="'secret/model': cannot be looked up: got Permission"):
+        find_card("secret/model")
 
 
 def test_a_model_whose_onnx_is_absent_says_where_it_comes_from() -> None:

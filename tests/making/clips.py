@@ -37,19 +37,27 @@ def clip(
     codec: str = "libx264",
     gop: int = 12,
     sound: str | None = None,
+    sound_rate: int = 48000,
+    sound_layout: str = "mono",
+    pixel: Fraction | None = None,
+    format: str | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
     """Writes ``images``, or so many frames of a walking person, to ``path`` and returns it.
 
     ``pts`` are in ``time_base``, 1 / rate where it is not given; ``sound`` is an audio codec,
-    whose sound is as long as the video.
+    whose sound is as long as the video; ``pixel`` is a pixel's width / height.
     """
     if isinstance(images, int):
         images = [picture(*SIZE, [nose_of_frame(i)]) for i in range(images)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", options=options or {}) as container:
+    with av.open(str(path), "w", format=format, options=options or {}) as container:
         video = _video_stream(container, codec, rate, time_base or 1 / rate, gop)
-        audio: Any = container.add_stream(sound, rate=48000, layout="mono") if sound else None
+        if pixel is not None:
+            video.codec_context.sample_aspect_ratio = pixel
+        audio: Any = None
+        if sound:
+            audio = container.add_stream(sound, rate=sound_rate, layout=sound_layout)
         count = 0
         for count, image in enumerate(images, 1):
             if count == 1:
@@ -126,12 +134,13 @@ def _video_stream(container: Any, codec: str, rate: Fraction, time_base: Fractio
 
 def _write_sound(container: Any, stream: Any, seconds: Fraction) -> None:
     """A rising tone, so that no two packets are alike."""
-    t = np.arange(int(48000 * seconds)) / 48000
+    rate = stream.codec_context.sample_rate
+    t = np.arange(int(rate * seconds)) / rate
     wave = (0.3 * np.sin(2 * np.pi * (300 + 200 * t) * t)).astype(np.float32)
     kind = stream.codec_context.format.name if stream.codec_context.format else "fltp"
-    resampler = av.AudioResampler(format=kind, layout="mono", rate=48000)
+    resampler = av.AudioResampler(format=kind, layout=stream.codec_context.layout, rate=rate)
     frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
-    frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+    frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
     for piece in resampler.resample(frame):
         container.mux(stream.encode(piece))
     container.mux(stream.encode(None))

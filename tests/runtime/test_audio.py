@@ -20,24 +20,31 @@ def codec_of(path: Path) -> str:
         return container.streams.audio[0].codec_context.name
 
 
-def wave(path: Path) -> np.ndarray:
-    """The sound, 48 kHz mono, from the first video frame's time on."""
+def wave(path: Path, rate: int | None = None) -> np.ndarray:
+    """The sound in mono, at ``rate`` or its own, from the first video frame's time on."""
+    with av.open(str(path)) as container:
+        shown = next(container.decode(video=0))  # in AVI, B-frames let the picture begin late
+        first_s = Fraction(shown.pts or 0) * Fraction(shown.time_base or 1)
     with av.open(str(path)) as container:
         frames = list(container.decode(audio=0))
-        start = Fraction(frames[0].pts or 0) * Fraction(frames[0].time_base or 1)
+        if rate is not None:
+            resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate)
+            frames = [piece for f in [*frames, None] for piece in resampler.resample(f)]
+        rate = frames[0].sample_rate
+        start = Fraction(frames[0].pts or 0) * Fraction(frames[0].time_base or 1) - first_s
         samples = np.concatenate([f.to_ndarray().astype(np.float64).mean(axis=0) for f in frames])
-    skip = round(-start * 48000)
+    skip = round(-start * rate)
     return samples[skip:] if skip >= 0 else np.concatenate([np.zeros(-skip), samples])
 
 
-def delay_s(one: np.ndarray, other: np.ndarray) -> float:
+def delay_s(one: np.ndarray, other: np.ndarray, rate: int = 48000) -> float:
     """By how much ``other`` is later than ``one``, from where they are most alike."""
     length = min(len(one), len(other))
     spectrum = np.fft.rfft(other[:length], 2 * length) * np.conj(
         np.fft.rfft(one[:length], 2 * length)
     )
     at = int(np.fft.irfft(spectrum).argmax())
-    return (at if at < length else at - 2 * length) / 48000
+    return (at if at < length else at - 2 * length) / rate
 
 
 @pytest.mark.parametrize(
@@ -77,9 +84,33 @@ def test_pcm_is_encoded_to_aac_in_sync(tmp_path: Path, dots: Path, ending: str) 
     report = posert.run(source, tmp_path / "out.mp4", model=str(dots))
     assert report.exit_code == 0
     assert codec_of(tmp_path / "out.mp4") == "aac"
+    assert times(tmp_path / "out.mp4") == times(source) == [Fraction(i, 25) for i in range(50)]
     before, after = wave(source), wave(tmp_path / "out.mp4")
     assert len(after) == pytest.approx(len(before), abs=2 * 1024)
     assert delay_s(before / np.abs(before).max(), after) == pytest.approx(0, abs=0.025)
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(192_000, 96_000), (5_000, 7_350)])
+def test_a_sample_rate_that_aac_lacks_becomes_the_nearest(
+    tmp_path: Path, dots: Path, rate: int, wanted: int
+) -> None:
+    source = clip(tmp_path / "in.mkv", 50, sound="pcm_s16le", sound_rate=rate)
+    report = posert.run(source, tmp_path / "out.mp4", model=str(dots))
+    assert report.exit_code == 0
+    assert times(tmp_path / "out.mp4") == times(source)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.audio[0].codec_context.sample_rate == wanted
+    assert len(wave(tmp_path / "out.mp4")) == pytest.approx(2 * wanted, abs=3 * 1024)
+    before, after = (wave(path, 4000) for path in (source, tmp_path / "out.mp4"))
+    assert delay_s(before, after, 4000) == pytest.approx(0, abs=0.03)
+
+
+def test_channels_that_are_lost_are_told(
+    tmp_path: Path, dots: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = clip(tmp_path / "in.mkv", 25, sound="pcm_s16le", sound_layout="5.1")
+    assert posert.run(source, tmp_path / "out.mp4", model=str(dots)).exit_code == 0
+    assert "sound is reduced from 6 channels to 2" in caplog.text
 
 
 @pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])

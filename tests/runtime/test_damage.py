@@ -15,6 +15,9 @@ from making.command import Command
 from making.networks import read_lines
 from making.pictures import picture
 
+from posert.errors import InputError
+from posert.runtime.sources.video_file import VideoFile
+
 INPUT = 3
 
 
@@ -103,6 +106,24 @@ def test_a_file_without_permission_is_refused(
     outcome = posert("run", walk, "--model", dots, "-o", tmp_path / "out.mp4")
     assert outcome.code == INPUT
     assert "Permission denied" in outcome.refusal()
+
+
+@pytest.mark.parametrize("method", ["exists", "stat"])
+def test_a_file_that_cannot_be_looked_at_is_refused(
+    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = clip(tmp_path / "in.mp4", 2)
+    monkeypatch.setattr(Path, method, forbidden)
+    with pytest.raises(InputError, match=r"in\.mp4: cannot be read: got Permission denied$"):
+        VideoFile(path)
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: got File name too long"):
+        VideoFile(tmp_path / ("x" * 300 + ".mp4"))
 
 
 @pytest.mark.parametrize("name", ["in.ts", "in.avi", "in.mkv", "front.mp4", "fragments.mp4"])

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
+import select
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,7 +21,8 @@ from posert.errors import ConfigError, OutputError
 from posert.postprocess.formats import COCO, OPENPOSE_COCO_18
 from posert.postprocess.topology import Topology
 from posert.runtime.sinks import data_sinks
-from posert.runtime.sinks.sink import Sink
+from posert.runtime.sinks.contact_sheet import ContactSheet
+from posert.runtime.sinks.sink import Sink, TextFile, unwritable
 from posert.types import Frame, People, Result, SourceInfo
 
 TOPOLOGY = read_topology(find_card("pose-small").topology_path)
@@ -132,6 +139,71 @@ def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path, form: str) -> Non
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written"):
         data_sinks(TOPOLOGY, **{form: tmp_path / "file" / "o"})
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EACCES, "choose a place you may write to"),
+        (errno.EROFS, "choose a place you may write to"),
+        (errno.EISDIR, "choose another place"),
+    ],
+)
+def test_the_advice_fits_what_went_wrong(number: int, advice: str) -> None:
+    message = str(unwritable(Path("o"), OSError(number, "why")))
+    assert message == f"o: cannot be written: got why; {advice}"
+
+
+_LINES = """
+import sys, time
+from pathlib import Path
+from posert.runtime.sinks.sink import TextFile
+file = TextFile(Path("-"))
+file.write("first\\n")
+sys.stdin.read()
+"""
+
+
+def test_each_line_of_stdout_is_in_the_pipe_when_it_is_written() -> None:
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        [sys.executable, "-c", _LINES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=buffered
+    ) as process:  # it waits for its stdin, so that its end does not flush the line
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], 30)
+        process.communicate()
+    assert ready
+
+
+def test_a_pipe_that_is_read_no_more_ends_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    broken = os.fdopen(writer, "w")
+    monkeypatch.setattr(sys, "stdout", broken)
+    file = TextFile(Path("-"))
+    with pytest.raises(BrokenPipeError):
+        file.write("first\n")
+    file.close()
+    with pytest.raises(BrokenPipeError):
+        broken.close()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "height", "width"),
+    [([(20000, 2)], 640, 1), ([(2, 20000)], 1, 640), ([(480, 640), (640, 320)], 640, 640)],
+)
+def test_a_cell_of_the_sheet_is_never_larger_than_its_box(
+    tmp_path: Path, shapes: list[tuple[int, int]], height: int, width: int
+) -> None:
+    sheet = ContactSheet(tmp_path / "s.png")
+    for shape in shapes:
+        image = np.full((*shape, 3), 255, np.uint8)
+        sheet.write(image, Frame(image, 0, 0, 0.0))
+    sheet.close()
+    made = cv2.imread(str(tmp_path / "s.png"))
+    assert made is not None
+    assert made.shape[:2] == (height + 12, len(shapes) * (width + 6) + 6)
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])

@@ -126,7 +126,7 @@ def test_max_frames_ends_a_live_stream(tmp_path: Path, dots: Path) -> None:
             f"http://{host}/", model=str(dots), jsonl=tmp_path / "o.jsonl", max_frames=5
         )
     assert report.exit_code == 0
-    assert report.frames + report.sources[0].dropped == 5
+    assert report.frames == 5
 
 
 @pytest.mark.parametrize("camera", ["63", "/dev/video63"])
@@ -136,6 +136,34 @@ def test_a_camera_that_is_not_there_is_refused(
     outcome = posert("run", camera, "--model", dots, "--jsonl", tmp_path / "o.jsonl")
     assert outcome.code == 3
     assert f"posert: {camera}: cannot be opened: expected a camera" in outcome.refusal()
+    assert "/dev/video*" in outcome.refusal()
+    assert "password" not in outcome.refusal()
+
+
+def test_opencv_adds_no_lines_about_a_camera_that_is_not_there(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(InputError):
+        open_source("63")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [("http://host/a", "is a video stream"), ("0", "does another program use it")],
+)
+def test_advice_fits_what_sends_no_picture(
+    monkeypatch: pytest.MonkeyPatch, address: str, advice: str
+) -> None:
+    class Silent:
+        def __init__(self, *arguments: Any) -> None:
+            self.isOpened = lambda: True
+            self.read = lambda: (False, None)
+            self.release = lambda: None
+
+    monkeypatch.setattr(cv2, "VideoCapture", Silent)
+    with pytest.raises(InputError, match=f"sends no picture; .*{advice}"):
+        open_source(address)
 
 
 @pytest.mark.parametrize(

@@ -119,9 +119,8 @@ def test_a_picture_too_large_to_decode_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["out.xyz", "out.txt"])
 def test_a_wrong_picture_ending_is_refused(tmp_path: Path, dots: Path, name: str) -> None:
     source = write(tmp_path / "in.png", picture())
-    report = posert.run(source, tmp_path / name, model=str(dots))
-    assert report.exit_code == OutputError.exit_code
-    assert "expected .png, .jpg or .webp" in str(report.sources[0].error)
+    with pytest.raises(OutputError, match=r"expected \.png, \.jpg or \.webp"):
+        posert.run(source, tmp_path / name, model=str(dots))
 
 
 def test_arrays_become_bgr_without_a_change_of_colour() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -43,6 +44,19 @@ def test_rotation_metadata_is_honoured(tmp_path: Path, dots: Path, clockwise: in
     (shown, *_) = read(tmp_path / "out.mp4")
     assert shown.shape == wanted.shape
     np.testing.assert_allclose(centres(shown), centres(wanted), atol=2 * LEVELS)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("clockwise", [0, 90, 180, 270])
+def test_the_shape_of_pixels_is_kept(
+    tmp_path: Path, dots: Path, clockwise: int, ending: str
+) -> None:
+    pixel = Fraction(64, 45)
+    source = turn(clip(tmp_path / "in.mp4", 3, pixel=pixel), clockwise)
+    posert.run(source, tmp_path / f"out{ending}", model=str(dots))
+    with av.open(str(tmp_path / f"out{ending}")) as container:
+        found = container.streams.video[0].sample_aspect_ratio
+    assert found == (1 / pixel if clockwise in (90, 270) else pixel)
 
 
 def test_people_of_a_turned_clip_are_where_they_are_shown(tmp_path: Path, dots: Path) -> None:

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 from making.clips import clip, times
+from making.command import Command
 from making.networks import read_lines
 from making.pictures import nose_of_frame, picture
 
@@ -76,7 +77,6 @@ def test_b_frames_come_in_the_order_they_are_shown(tmp_path: Path, dots: Path) -
         (Span(start_s=0.16, every=3), [4, 7, 10]),
         (Span(start_s=0.16, every=3, max_frames=2), [4, 7]),
         (Span(start_s=0.44), [11]),
-        (Span(start_s=60), []),
     ],
     ids=str,
 )
@@ -104,11 +104,42 @@ def test_start_is_exact_where_the_clock_does_not_begin_at_zero(tmp_path: Path) -
     assert frames[0].time_s == pytest.approx(0.2)
 
 
-def test_a_start_behind_the_end_is_no_frame_and_no_failure(
-    tmp_path: Path, walk: Path, dots: Path
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts", ".avi"])
+def test_a_start_behind_the_end_is_refused(
+    posert: Command, tmp_path: Path, dots: Path, ending: str
 ) -> None:
-    report = posert.run(walk, tmp_path / "out.mp4", model=str(dots), start=60)
-    assert (report.frames, report.exit_code) == (0, 0)
+    source = clip(tmp_path / f"in{ending}", 12)
+    output = tmp_path / "out.mp4"
+    outcome = posert("run", source, "-o", output, "--model", dots, "--start", "60")
+    assert outcome.code == 3
+    assert outcome.refusal() == (
+        f"posert: {source}: has no frame at or after 60 s: got a length of 0.48 s"
+    )
+    assert not output.exists()  # it would be a video without a frame
+
+
+@pytest.mark.parametrize(
+    ("codec", "format", "rate"),
+    [("libx264", "h264", Fraction(25)), ("libx264", "h264", NTSC), ("libx265", "hevc", NTSC)],
+)
+def test_a_raw_stream_is_timed_by_its_frame_numbers(
+    tmp_path: Path, dots: Path, codec: str, format: str, rate: Fraction
+) -> None:
+    source = clip(tmp_path / f"in.{format}", 12, codec=codec, format=format, rate=rate)
+    report = posert.run(source, tmp_path / "out.mp4", model=str(dots), jsonl=tmp_path / "out.jsonl")
+    assert (report.frames, report.exit_code) == (12, 0)
+    wanted = [float(i / rate) for i in range(12)]
+    tick = 1 / 1_200_000  # of FFmpeg's clock of raw streams
+    assert list(map(float, times(tmp_path / "out.mp4"))) == pytest.approx(wanted, abs=tick)
+    found = [line["time"] for line in read_lines(tmp_path / "out.jsonl")]
+    assert found == pytest.approx(wanted, abs=0.001)
+
+
+def test_a_raw_stream_is_taken_from_its_start_on(tmp_path: Path) -> None:
+    source = VideoFile(clip(tmp_path / "in.h264", 12, format="h264"))
+    frames = list(source.frames(Span(start_s=0.16, every=3)))
+    source.close()
+    assert [(f.index, f.time_s) for f in frames] == [(4, 0.16), (7, 0.28), (10, 0.4)]
 
 
 def test_taken_frames_keep_their_times_in_the_output(

@@ -35,8 +35,7 @@ class AudioCopy:
         if self._copied:
             self._stream = output.add_stream_from_template(self._source)
         else:
-            log.info("%s: sound is %s, encoded to AAC", info.name, self._source.codec_context.name)
-            self._stream = output.add_stream("aac", rate=self._source.codec_context.sample_rate)
+            self._stream = _aac_stream(output, self._source.codec_context, info.name)
         self._packets = self._readable()
         self._next: Any = None
         self._last_s = 0.0
@@ -59,7 +58,7 @@ class AudioCopy:
         """Muxes what sounds with the last frame, and completes the stream."""
         self.copy_until(self._last_s + 0.1)
         if not self._copied:
-            self._output.mux(self._stream.encode(None))
+            self._encode(None)
 
     def close(self) -> None:
         self._input.close()
@@ -95,7 +94,26 @@ class AudioCopy:
             return
         for frame in frames:
             frame.pts = frame.pts - offset if frame.pts is not None else None
-            self._output.mux(self._stream.encode(frame))
+            self._encode(frame)
+
+    def _encode(self, frame: Any) -> None:
+        """Muxes AAC but for its priming: from a time below 0 the muxer would shift the video."""
+        packets = self._stream.encode(frame)
+        self._output.mux([p for p in packets if p.pts is None or p.pts >= 0])
+
+
+def _aac_stream(output: Any, codec: Any, name: str) -> Any:
+    """A stream of the nearest sample rate AAC knows; its encoder resamples to it."""
+    log.info("%s: sound is %s, encoded to AAC", name, codec.name)
+    rates = av.Codec("aac", "w").audio_rates or [48000]
+    rate = min(rates, key=lambda known: abs(known - codec.sample_rate))
+    if rate != codec.sample_rate:
+        log.info("%s: sound of %d Hz is resampled to %d Hz", name, codec.sample_rate, rate)
+    stream = output.add_stream("aac", rate=rate)
+    channels = stream.codec_context.layout.nb_channels
+    if codec.channels > channels:
+        log.warning("%s: sound is reduced from %d channels to %d", name, codec.channels, channels)
+    return stream
 
 
 def _fits(codec: Any, container: str) -> bool:

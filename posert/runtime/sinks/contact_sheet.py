@@ -11,7 +11,7 @@ from posert.runtime.sinks import write_picture
 from posert.types import Frame, Image
 
 _COLUMNS, _ROWS = 3, 3
-_WIDTH = 640  # pixels of one frame on the sheet
+_BOX = 640  # pixels: a frame on the sheet fits a square of this side
 _GAP = 6
 
 
@@ -30,8 +30,9 @@ class ContactSheet:
 
     def write(self, image: Image, frame: Frame) -> None:
         if self._seen % self._step == 0:
-            height = max(1, round(image.shape[0] * _WIDTH / image.shape[1]))
-            small = cv2.resize(image, (_WIDTH, height), interpolation=cv2.INTER_AREA)
+            scale = _BOX / max(image.shape[:2])
+            height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+            small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
             self._kept.append(np.asarray(small, np.uint8))
         self._seen += 1
         if len(self._kept) >= 4 * _COLUMNS * _ROWS:
@@ -49,12 +50,12 @@ class ContactSheet:
         pictures = [self._kept[i] for i in chosen]
         columns = min(count, _COLUMNS)
         rows = -(-count // columns)
-        height = max(p.shape[0] for p in pictures)
+        height, width = (max(p.shape[axis] for p in pictures) for axis in (0, 1))
         sheet = np.full(
-            (rows * (height + _GAP) + _GAP, columns * (_WIDTH + _GAP) + _GAP, 3), 32, np.uint8
+            (rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), 32, np.uint8
         )
         for place, picture in enumerate(pictures):
             y = _GAP + place // columns * (height + _GAP)
-            x = _GAP + place % columns * (_WIDTH + _GAP)
-            sheet[y : y + picture.shape[0], x : x + _WIDTH] = picture
+            x = _GAP + place % columns * (width + _GAP)
+            sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
         return sheet

@@ -27,6 +27,7 @@ class OpenPoseFolder:
     def __init__(self, folder: Path, topology: Topology) -> None:
         self._order = order_of(topology, OPENPOSE_COCO_18, "OpenPose JSON")
         self._folder = folder
+        self._stems: dict[str, str] = {}  # source -> start of its files' names
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as e:
@@ -43,7 +44,7 @@ class OpenPoseFolder:
             }
             for keypoints in result.people.keypoints
         ]
-        name = _file_stem(result.source.name)
+        name = self._stem_of(result.source.name)
         path = self._folder / f"{name}_{result.frame.index:012d}_keypoints.json"
         try:
             path.write_text(json.dumps({"version": 1.3, "people": people}), encoding="utf-8")
@@ -52,6 +53,15 @@ class OpenPoseFolder:
 
     def close(self) -> None:
         return
+
+    def _stem_of(self, source: str) -> str:
+        """A stem of its own for each source: numbered where those of two inputs are alike."""
+        if source not in self._stems:
+            stem, number = _file_stem(source), 2
+            while stem in self._stems.values():
+                stem, number = f"{_file_stem(source)}-{number}", number + 1
+            self._stems[source] = stem
+        return self._stems[source]
 
 
 def _file_stem(source: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import IO, Any, Protocol
 
 from posert.errors import OutputError
 from posert.types import Result
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR})
 
 
 class Sink(Protocol):
@@ -28,6 +32,7 @@ class TextFile:
 
     Raises:
         OutputError: it cannot be created or written.
+        BrokenPipeError: nobody reads stdout any more, as after ``| head``.
     """
 
     def __init__(self, path: Path, newline: str | None = None) -> None:
@@ -44,9 +49,14 @@ class TextFile:
 
     def write(self, text: str) -> int:
         try:
-            return self._file.write(text)
+            written = self._file.write(text)
+            if self._file is sys.stdout:  # into a pipe it is not buffered by lines
+                self._file.flush()
+            return written
         except OSError as e:
             self._failed = True
+            if self._file is sys.stdout and isinstance(e, BrokenPipeError):
+                raise
             raise unwritable(self._path, e) from e
 
     def close(self, end: str = "") -> None:
@@ -65,9 +75,14 @@ class TextFile:
 def unwritable(path: Path, error: Exception) -> OutputError:
     """What to tell of an OSError, or of an FFmpeg error, that kept ``path`` from being written."""
     reason = getattr(error, "strerror", None) or str(error)
-    return OutputError(
-        f"{path}: cannot be written", got=reason, fix="free some space or choose another place"
-    )
+    number = getattr(error, "errno", None)
+    if number in _FULL:
+        fix = "free some space"
+    elif number in _NOT_ALLOWED:
+        fix = "choose a place you may write to"
+    else:
+        fix = "choose another place"
+    return OutputError(f"{path}: cannot be written", got=reason, fix=fix)
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:

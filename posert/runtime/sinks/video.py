@@ -79,7 +79,10 @@ class VideoWriter:
             raise unwritable(self._path, e) from e
 
     def close(self) -> None:
-        """Completes the file, also after an error: what came before stays playable."""
+        """Completes the file, also after an error: what came before stays playable.
+
+        A file that no frame came for is removed.
+        """
         try:
             self._container.mux(self._stream.encode(None))
             if self._audio is not None:
@@ -90,6 +93,15 @@ class VideoWriter:
             if self._audio is not None:
                 self._audio.close()
             self._close_container()
+            if self._first_pts is None:
+                self._remove()
+
+    def _remove(self) -> None:
+        try:
+            if self._path.is_file():  # a pipe or device stays
+                self._path.unlink()
+        except OSError as e:
+            raise unwritable(self._path, e) from e
 
     def _close_container(self) -> None:
         try:
@@ -116,6 +128,7 @@ class VideoWriter:
         context = stream.codec_context
         context.time_base = info.time_base
         stream.time_base = info.time_base
+        context.sample_aspect_ratio = info.sample_aspect_ratio or Fraction(0)  # 0: unknown
         context.gop_size = max(1, round(info.rate))  # a key frame a second: a fragment each
         context.colorspace, context.color_range = _BT709, ColorRange.MPEG
         context.color_primaries = context.color_trc = _BT709

@@ -6,7 +6,9 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
@@ -18,6 +20,8 @@ from posert.types import Frame, SourceInfo
 
 _MICROSECOND = Fraction(1, 1_000_000)
 _TIMEOUT_MS = 10_000.0
+_SILENT = 0  # OpenCV's LOG_LEVEL_SILENT
+_CAMERA_ADVICE = "ls /dev/video* lists the cameras; does another program use it?"
 
 
 class Capture:
@@ -32,11 +36,13 @@ class Capture:
         self.dropped = 0
         self._name = without_password(address)
         self._reading = threading.Lock()
-        self._capture = _open(address, self._name)
-        ok, first = self._capture.read()
+        with _quiet_opencv():
+            self._capture = _open(address, self._name)
+            ok, first = self._capture.read()
         if not ok or first is None:
             self._capture.release()
-            raise InputError(f"{self._name}: opened, but sends no picture", fix="is it in use?")
+            fix = "check that the address is a video stream" if "://" in address else _CAMERA_ADVICE
+            raise InputError(f"{self._name}: opened, but sends no picture", fix=fix)
         self._first = np.asarray(first, np.uint8)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -90,11 +96,23 @@ def without_password(address: str) -> str:
     return re.sub(r"(?i)([?&](pass\w*|pwd|token|key|secret)=)[^&#]*", r"\1***", hidden)
 
 
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keeps OpenCV's own lines off stderr: what is wrong is told by ours."""
+    level: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # 4, and 5
+    before = level.getLogLevel()
+    level.setLogLevel(_SILENT)
+    try:
+        yield
+    finally:
+        level.setLogLevel(before)
+
+
 def _open(address: str, name: str) -> cv2.VideoCapture:
     if "://" not in address:
         index = int(address.removeprefix("/dev/video"))
         capture = cv2.VideoCapture(index)
-        expected = "a camera (ls /dev/video*)"
+        expected, fix = "a camera", _CAMERA_ADVICE
     else:
         timeouts = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(_TIMEOUT_MS),
@@ -102,8 +120,7 @@ def _open(address: str, name: str) -> cv2.VideoCapture:
         ]  # fmt: skip
         capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, timeouts)
         expected = f"a stream within {_TIMEOUT_MS / 1000:.0f} s"
+        fix = "check address, user and password"
     if not capture.isOpened():
-        raise InputError(
-            f"{name}: cannot be opened", expected=expected, fix="check address, user and password"
-        )
+        raise InputError(f"{name}: cannot be opened", expected=expected, fix=fix)
     return capture

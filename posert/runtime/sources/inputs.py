@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from pathlib import Path
 
 from posert.errors import InputError
@@ -18,25 +19,19 @@ VIDEOS = frozenset(
 def expand(inputs: list[str]) -> list[str]:
     """Every single source named: folders and globs are replaced by the files in them, sorted.
 
-    Raises:
-        InputError: a folder holds no picture or video, or a glob matches nothing.
+    What holds or matches nothing, or cannot be read, stays as it is, for ``open_source`` to
+    refuse: one bad input does not stop the others.
     """
     from posert.runtime.sources.capture import is_address
 
     found: list[str] = []
     for text in inputs:
-        path = Path(text)
-        if is_address(text) or path.is_file():
+        if is_address(text) or os.path.isfile(text):
             found.append(text)
-        elif path.is_dir():
-            found += _in_folder(path)
-        elif glob.has_magic(text):
-            matches = sorted(m for m in glob.glob(text, recursive=True) if Path(m).is_file())
-            if not matches:
-                raise InputError(f"{text}: matches no file")
-            found += matches
+        elif os.path.isdir(text):
+            found += _in_folder(text) or [text]
         else:
-            found.append(text)
+            found += sorted(filter(os.path.isfile, glob.glob(text, recursive=True))) or [text]
     return found
 
 
@@ -52,6 +47,12 @@ def open_source(text: str) -> Source:
 
     if is_address(text):
         return Capture(text)
+    if os.path.isdir(text):
+        readable = os.access(text, os.R_OK | os.X_OK)
+        what = "holds no picture or video" if readable else "cannot be read: Permission denied"
+        raise InputError(f"{text}: {what}", expected="files such as .mp4, .jpg")
+    if glob.has_magic(text) and not os.path.exists(text):
+        raise InputError(f"{text}: matches no file")
     path = Path(text)
     return Picture(path) if path.suffix.lower() in PICTURES else VideoFile(path)
 
@@ -61,11 +62,10 @@ def is_picture(text: str) -> bool:
     return Path(text).suffix.lower() in PICTURES
 
 
-def _in_folder(folder: Path) -> list[str]:
+def _in_folder(folder: str) -> list[str]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return []
     known = PICTURES | VIDEOS
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in known and p.is_file())
-    if not files:
-        raise InputError(
-            f"{folder}: holds no picture or video", expected="files such as .mp4, .jpg"
-        )
-    return [str(p) for p in files]
+    return [e.path for e in entries if Path(e.name).suffix.lower() in known and e.is_file()]

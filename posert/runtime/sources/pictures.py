@@ -32,7 +32,7 @@ class Picture:
         )
 
     def frames(self, span: Span) -> Iterator[Frame]:
-        if span.start_s <= 0 and span.max_frames != 0:
+        if span.max_frames != 0:  # a still has no time: start and every pass it by
             yield Frame(self._image, index=0, pts=0, time_s=0.0)
 
     def close(self) -> None:

@@ -42,48 +42,65 @@ class VideoFile:
         self.skipped = 0
         self.dropped = 0
         self._path = path
-        self._container = _open(path)
-        self._stream = self._container.streams.video[0]
-        self._stream.thread_type = "AUTO"
+        self._connect()
         first = self._first_frame()
+        self._rewind()
         self._turn = round(first.rotation) % 360
         turned = self._turn in (90, 270)
         width, height = first.width, first.height
+        pixel = self._stream.sample_aspect_ratio or None
         has_audio = bool(self._container.streams.audio)
         self.info = SourceInfo(
             name=str(path),
             width=height if turned else width,
             height=width if turned else height,
-            rate=_rate(self._stream),
+            rate=_rate(self._stream, timed=first.pts is not None),
             time_base=Fraction(self._stream.time_base),
             frames=self._stream.frames or None,
             audio=path if has_audio else None,
             start_pts=first.pts or 0,
+            sample_aspect_ratio=1 / pixel if pixel and turned else pixel,
         )
 
     def frames(self, span: Span) -> Iterator[Frame]:
         info, wanted, taken = self.info, span.max_frames, 0
         index = self._seek(span.start_s)
-        for offset, decoded in enumerate(self._decoded(span.start_s)):
+        offset = -1
+        for offset, (file_pts, decoded) in enumerate(self._decoded(span.start_s)):
             if offset % span.every:
                 continue
             if wanted is not None and taken >= wanted:
                 return
             taken += 1
-            pts = (decoded.pts or 0) - info.start_pts
+            pts = file_pts - info.start_pts
             image = self._upright(decoded)
             yield Frame(image, index + offset, pts, float(pts * info.time_base))
         self._check_end(index)
+        if span.start_s > 0 and offset < 0:
+            raise InputError(
+                f"{self._path}: has no frame at or after {span.start_s:g} s", got=self._length()
+            )
 
     def close(self) -> None:
         self._container.close()
 
+    def _connect(self) -> None:
+        self._container = _open(self._path)
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
+
+    def _rewind(self) -> None:
+        self.skipped = 0
+        try:
+            self._container.seek(0)
+        except av.error.FFmpegError:  # raw streams, as .h264, cannot be sought in
+            self._container.close()
+            self._connect()
+
     def _first_frame(self) -> Any:
-        """The first decodable frame; the file is rewound afterwards."""
+        """The first decodable frame; the file is to be rewound afterwards."""
         for packet in self._packets():
             for frame in self._decode(packet):
-                self._container.seek(0)
-                self.skipped = 0
                 return frame
         raise InputError(
             f"{self._path}: no frame can be decoded", fix="check that it plays in a video player"
@@ -93,6 +110,7 @@ class VideoFile:
         """Goes to a key frame at or before ``start_s``; returns the index of the frame there."""
         self._packet_count = self._frame_count = 0
         self._last_pts = self.info.start_pts
+        self._known = (self.info.start_pts, 0)
         if start_s > 0 and self._container.format.name in _SEEKABLE:
             self._container.seek(self._pts_at(start_s), stream=self._stream)
         return math.ceil(Fraction(start_s) * self.info.rate - _SLACK)
@@ -101,17 +119,25 @@ class VideoFile:
         """The first pts, in the file's clock, that is not before ``time_s``."""
         return self.info.start_pts + math.ceil(Fraction(time_s) / self.info.time_base - _SLACK)
 
-    def _decoded(self, start_s: float) -> Iterator[Any]:
-        """Sound frames from ``start_s`` on; damaged ones are counted and left out."""
+    def _decoded(self, start_s: float) -> Iterator[tuple[int, Any]]:
+        """Sound frames from ``start_s`` on, and their pts; damaged ones are counted, left out."""
         first_pts = self._pts_at(start_s)
         for packet in self._packets():
             self._packet_count += bool(packet.size)
             for frame in self._decode(packet):
+                self._last_pts = self._pts_of(frame)
                 self._frame_count += 1
-                self._last_pts = frame.pts if frame.pts is not None else self._last_pts
                 if self._last_pts >= first_pts:
-                    yield frame
+                    yield self._last_pts, frame
         self.skipped = max(self.skipped, self._packet_count - self._frame_count)
+
+    def _pts_of(self, frame: Any) -> int:
+        """Its pts; raw streams have none: they are counted on from the last frame that has one."""
+        if frame.pts is not None:
+            self._known = (frame.pts, self._frame_count)
+        pts, number = self._known
+        ticks = (self._frame_count - number) / (self.info.rate * self.info.time_base)
+        return int(pts + round(ticks))
 
     def _packets(self) -> Iterator[Any]:
         try:
@@ -158,6 +184,10 @@ class VideoFile:
         if first_index == 0:
             self.skipped = max(self.skipped, promised - self._frame_count)
 
+    def _length(self) -> str | None:
+        duration = self._container.duration
+        return None if duration is None else f"a length of {duration / av.time_base:g} s"
+
     def _is_whole_avi(self) -> bool:
         """AVI has no timestamps: after damage they lag, but its header tells the file's length."""
         if self._container.format.name != "avi":
@@ -168,11 +198,11 @@ class VideoFile:
 
 
 def _open(path: Path) -> Any:
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: is empty (0 bytes)")
     try:
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: is empty (0 bytes)")
         container = av.open(str(path), metadata_errors="ignore")
     except av.error.FFmpegError as e:
         raise InputError(
@@ -188,6 +218,8 @@ def _open(path: Path) -> Any:
     return container
 
 
-def _rate(stream: Any) -> Fraction:
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+def _rate(stream: Any, timed: bool) -> Fraction:
+    """Frames a second; where frames have no time, FFmpeg's average is 25, whatever the file is."""
+    average = stream.average_rate if timed else None
+    rate = average or stream.guessed_rate or stream.average_rate or stream.base_rate
     return Fraction(rate) if rate else Fraction(25)

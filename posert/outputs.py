@@ -1,0 +1,80 @@
+"""Where the output of each source goes; what cannot work is refused before anything is run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+
+from posert.errors import ConfigError, OutputError
+from posert.runtime.sinks.video import CONTAINERS
+from posert.runtime.sources.inputs import is_picture
+from posert.settings import RunSettings
+
+
+def plan_outputs(names: list[str], settings: RunSettings) -> list[Path | None]:
+    """The output of each source: the one named, or in a folder one a source.
+
+    Raises:
+        ConfigError: nothing is asked for, several inputs have one file to go to, or two outputs
+            are one file.
+        OutputError: an output would overwrite an input, or its ending is of no format written.
+    """
+    data = [
+        path
+        for path in (settings.jsonl, settings.csv, settings.coco, settings.contact_sheet)
+        if path is not None
+    ]
+    if settings.output is None and not data and settings.openpose_json is None:
+        raise ConfigError("nothing to write", fix="give -o OUT, --jsonl FILE or another output")
+    planned = [] if settings.output is None else _planned(names, settings.output)
+    _check_distinct([*planned, *data])
+    _check_not_inputs([*planned, *data], names)
+    return [*planned] or [None] * len(names)
+
+
+def _planned(names: list[str], output: Path) -> list[Path]:
+    one_file = bool(output.suffix) and not os.path.isdir(output)
+    if one_file and len(names) != 1:
+        raise ConfigError(f"-o {output}", got=f"{len(names)} inputs", expected="a folder for them")
+    planned = [output] if one_file else _in_folder(names, output)
+    for name, path in zip(names, planned, strict=True):
+        _check_ending(name, path)
+    return planned
+
+
+def _in_folder(names: list[str], folder: Path) -> list[Path]:
+    """``folder/STEM.mp4`` (pictures keep their ending), numbered where stems repeat."""
+    planned: list[Path] = []
+    for name in names:
+        stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in Path(name).stem)
+        suffix = Path(name).suffix if is_picture(name) else ".mp4"
+        path, number = folder / f"{stem or 'source'}{suffix}", 2
+        while path in planned:
+            path, number = folder / f"{stem}-{number}{suffix}", number + 1
+        planned.append(path)
+    return planned
+
+
+def _check_ending(name: str, path: Path) -> None:
+    if is_picture(name):
+        if not cv2.haveImageWriter(str(path)):
+            raise OutputError(f"{path}", got=path.suffix, expected=".png, .jpg or .webp")
+    elif path.suffix.lower() not in CONTAINERS:
+        raise OutputError(f"{path}", got=path.suffix, expected=sorted(CONTAINERS))
+
+
+def _check_distinct(outputs: list[Path]) -> None:
+    seen: set[str] = set()
+    for path in map(os.path.abspath, outputs):
+        if path in seen:
+            raise ConfigError(f"{path}: two outputs are this file", fix="give each its own")
+        seen.add(path)
+
+
+def _check_not_inputs(outputs: list[Path], names: list[str]) -> None:
+    inputs = [name for name in names if os.path.exists(name)]
+    for path in outputs:
+        if os.path.exists(path) and any(os.path.samefile(path, name) for name in inputs):
+            raise OutputError(f"{path}: is the input itself", fix="choose another output")
