@@ -20,7 +20,7 @@ import numpy as np
 
 from posert.errors import InputError
 from posert.pose import Pose
-from posert.postprocess.draw import DrawStyle, draw_people
+from posert.postprocess.draw import draw_people
 from posert.running import run_settings
 from posert.runtime.cores import usable_cores
 from posert.runtime.sinks.video import VideoWriter
@@ -72,7 +72,6 @@ def bench(
     settings: RunSettings,
     frames: int = 120,
     rounds: int = 3,
-    on_round: Callable[[int], None] = lambda done: None,
 ) -> Bench:
     """Measures ``frames`` frames of a video file, ``rounds`` times over.
 
@@ -82,6 +81,8 @@ def bench(
     """
     if is_picture(str(clip)):
         raise InputError(f"{clip}: is a picture", expected="a video file")
+    source = VideoFile(clip)
+    source.close()
     pose = Pose(**vars(settings))
     cores = usable_cores()
     costs: list[tuple[StageCost, ...]] = []
@@ -89,19 +90,16 @@ def bench(
     intervals: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "bench.mp4"
-        for done in range(rounds):
+        for _ in range(rounds):
             costs.append(tuple(_each_stage(clip, pose, settings, frames, target)))
             fps, between = _whole_run(clip, settings, frames, target)
             achieved.append(fps)
             intervals += between
-            on_round(done + 1)
     ideals = [1e3 * cores / sum(stage.cpu_ms for stage in stages) for stages in costs]
     ratios = [fps / ideal for fps, ideal in zip(achieved, ideals, strict=True)]
-    with_info = VideoFile(clip)
-    with_info.close()
     return Bench(
         clip=clip.name,
-        size=(with_info.info.width, with_info.info.height),
+        size=(source.info.width, source.info.height),
         frames=frames,
         rounds=rounds,
         cores=cores,
@@ -126,7 +124,7 @@ def _each_stage(
     kept = maps[: len(images)]
     yield _timed("parse", pose.estimator.parse, kept, count)
     found = [(image, pose.estimator(image)) for image in images]
-    style = DrawStyle(settings.colours, settings.line_width, settings.boxes)
+    style = settings.draw_style
 
     def draw(pair: tuple[Image, People]) -> Image:
         return draw_people(pair[0], pair[1], pose.topology, style)

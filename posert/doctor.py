@@ -28,12 +28,11 @@ class Check:
 
 def examine() -> Iterator[Check]:
     """Every check in turn; none raises."""
-    for look in (_python, _opencv, _gstreamer, _ffmpeg, _x264, _nvenc, _gpu, _onnxruntime):
+    for look in (
+        _python, _opencv, _gstreamer, _ffmpeg, _x264, _nvenc,
+        _gpu, _onnxruntime, _cuda_provider, _tensorrt, _model, _self_test,
+    ):  # fmt: skip
         yield _guarded(look)
-    yield _guarded(_cuda_provider)
-    yield _guarded(_tensorrt)
-    yield _guarded(_model)
-    yield _guarded(_self_test)
 
 
 def _guarded(look: Callable[[], Check]) -> Check:

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from posert.errors import ConfigError, OutputError
-from posert.runtime.sinks.video import CONTAINERS
+from posert.runtime.sinks.video import check_ending
 from posert.runtime.sources.inputs import is_picture
 from posert.settings import RunSettings
 
@@ -61,8 +61,8 @@ def _check_ending(name: str, path: Path) -> None:
     if is_picture(name):
         if not cv2.haveImageWriter(str(path)):
             raise OutputError(f"{path}", got=path.suffix, expected=".png, .jpg or .webp")
-    elif path.suffix.lower() not in CONTAINERS:
-        raise OutputError(f"{path}", got=path.suffix, expected=sorted(CONTAINERS))
+    else:
+        check_ending(path)
 
 
 def _check_distinct(outputs: list[Path]) -> None:

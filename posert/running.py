@@ -14,7 +14,7 @@ from typing import Any
 from posert.errors import SOME_INPUTS_FAILED, OutputError, PosertError
 from posert.outputs import plan_outputs
 from posert.pose import Pose
-from posert.postprocess.draw import DrawStyle, draw_people
+from posert.postprocess.draw import draw_people
 from posert.runtime.pipeline import Draw, Stages, Tally, WriteImage, process
 from posert.runtime.sinks import data_sinks, picture_writer, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
@@ -108,7 +108,7 @@ def run_settings(
     outputs = plan_outputs(names, settings)
     pose = Pose(**vars(settings))
     tallies = [Tally(name) for name in names]
-    style = DrawStyle(settings.colours, settings.line_width, settings.boxes)
+    style = settings.draw_style
 
     def draw(image: Image, people: People) -> Image:
         return draw_people(image, people, pose.topology, style)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from posert.config import build, read_mapping
 from posert.errors import ConfigError
 from posert.model_card import STRICT, ModelCard
+from posert.postprocess.draw import DrawStyle
 from posert.postprocess.settings import ParserSettings
 
 
@@ -62,6 +63,11 @@ class RunSettings:
         )
         _check(self.workers is None or self.workers >= 1, "workers", self.workers, "1 or more")
         _check(0 < self.line_width <= 20, "line_width", self.line_width, "above 0, at most 20")
+
+    @property
+    def draw_style(self) -> DrawStyle:
+        """How people are drawn."""
+        return DrawStyle(self.colours, self.line_width, self.boxes)
 
     def parser_settings(self, card: ModelCard) -> ParserSettings:
         """The parser's settings: the card's, overruled by those that this run sets itself.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -23,7 +23,6 @@ _GREEN: Colour = (0, 220, 0)
 class DrawStyle:
     """How people are drawn."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
     colours: Literal["limbs", "people", "plain"] = "limbs"  # by link, by person, trt_pose's green
     line_width: float = 1.0  # times the width chosen for the person's size
     boxes: bool = False  # a box and the score of each person

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from making.clips import clip, read
-from making.command import Command
+from making.command import Command, Outcome
 from making.networks import read_lines
 from making.pictures import picture
 
@@ -126,6 +126,12 @@ def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
         VideoFile(tmp_path / ("x" * 300 + ".mp4"))
 
 
+def processed(posert: Command, dots: Path, source: Path) -> Outcome:
+    """Runs ``source`` into out.mp4 and out.jsonl beside it."""
+    video, data = source.with_name("out.mp4"), source.with_name("out.jsonl")
+    return posert("run", source, "--model", dots, "-o", video, "--jsonl", data)
+
+
 @pytest.mark.parametrize("name", ["in.ts", "in.avi", "in.mkv", "front.mp4", "fragments.mp4"])
 def test_what_comes_before_a_cut_is_processed(
     posert: Command, dots: Path, tmp_path: Path, name: str
@@ -133,16 +139,7 @@ def test_what_comes_before_a_cut_is_processed(
     flags = {"front.mp4": "faststart", "fragments.mp4": "frag_keyframe+empty_moov"}.get(name)
     source = long_clip(tmp_path / name, options={"movflags": flags} if flags else None)
     cut(source, 0.5)
-    outcome = posert(
-        "run",
-        source,
-        "--model",
-        dots,
-        "-o",
-        tmp_path / "out.mp4",
-        "--jsonl",
-        tmp_path / "out.jsonl",
-    )
+    outcome = processed(posert, dots, source)
     frames = len(read(tmp_path / "out.mp4"))
     assert 30 <= frames <= 70
     assert len(read_lines(tmp_path / "out.jsonl")) == frames
@@ -160,16 +157,7 @@ def test_damage_in_the_middle_is_skipped_counted_and_told(
 ) -> None:
     source = long_clip(tmp_path / name)
     zeroed(source, 0.4, 0.6)
-    outcome = posert(
-        "run",
-        source,
-        "--model",
-        dots,
-        "-o",
-        tmp_path / "out.mp4",
-        "--jsonl",
-        tmp_path / "out.jsonl",
-    )
+    outcome = processed(posert, dots, source)
     assert outcome.code == 0, outcome.err
     lines = read_lines(tmp_path / "out.jsonl")
     assert 60 <= len(lines) <= 95

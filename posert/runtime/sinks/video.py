@@ -164,9 +164,18 @@ def works(encoder: str) -> bool:
     return True
 
 
-def _muxer_options(path: Path) -> dict[str, str]:
+def check_ending(path: Path) -> None:
+    """Refuses a path whose ending is of no container that is written.
+
+    Raises:
+        OutputError: so it is.
+    """
     if path.suffix.lower() not in CONTAINERS:
         raise OutputError(f"{path}", got=path.suffix or "no ending", expected=sorted(CONTAINERS))
+
+
+def _muxer_options(path: Path) -> dict[str, str]:
+    check_ending(path)
     if path.suffix.lower() == ".mkv":
         return {"flush_packets": "1"}
     return {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
