@@ -17,6 +17,7 @@ import numpy.typing as npt
 Float32: TypeAlias = npt.NDArray[np.float32]
 Int64: TypeAlias = npt.NDArray[np.int64]
 Image: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3), BGR
+Images: TypeAlias = npt.NDArray[np.uint8]  # (N, H, W, 3), BGR, all of a network's input size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +53,18 @@ class PoseMaps:
 
     cmap: Float32  # (C, h, w) confidence of each keypoint type
     paf: Float32  # (2K, h, w) part affinity fields; the topology names the channels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoseTensors:
+    """What the compact form says of one picture: peaks and link scores instead of maps."""
+
+    peaks: Float32  # (C, M, 3) y, x in map cells and score; valid up to counts
+    counts: Int64  # (C,) peaks found of each type, those beyond M included
+    link_scores: Float32  # (K, M, M) of link k between peak a (row) and b; valid up to counts
+
+
+PoseOutput: TypeAlias = PoseMaps | PoseTensors  # of the maps form, of the compact form
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from posert.errors import ModelError
 from posert.model_card import ModelCard, TensorCard
 from posert.postprocess.topology import Topology
+
+if TYPE_CHECKING:
+    import onnx
 
 Shape = tuple[int | str, ...]  # a name stands for a size that is free
 
@@ -32,19 +35,29 @@ def check_onnx(card: ModelCard, topology: Topology) -> None:
         )
 
 
-def _tensors(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """Names and shapes of the graph's inputs (weights left out) and outputs."""
+def load_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
+    """The ONNX in ``path``; without ``weights`` those in files of their own are left there.
+
+    Raises:
+        ModelError: it is damaged, no ONNX, or a file of its weights is missing.
+    """
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        model = onnx.load(str(path), load_external_data=weights)
         onnx.checker.check_model(model, check_custom_domain=False)
     except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as e:
-        reason = str(e).strip().splitlines()[0][:120] or "it cannot be decoded"
+        reason = (str(e).strip().splitlines() or ["it cannot be decoded"])[0][:160]
         raise ModelError(
             f"{path}: not a complete ONNX file ({reason})", fix="export or copy it again"
         ) from e
+    return model
+
+
+def _tensors(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    """Names and shapes of the graph's inputs (weights left out) and outputs."""
+    model = load_onnx(path, weights=False)
     weights = {w.name for w in model.graph.initializer}
     inputs = {v.name: _shape(v) for v in model.graph.input if v.name not in weights}
     return inputs, {v.name: _shape(v) for v in model.graph.output}

@@ -14,9 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from posert.postprocess.group import assign
+from posert.postprocess.links import all_pairs, by_link
 from posert.postprocess.peaks import Peaks
 from posert.postprocess.topology import Topology
 from posert.types import Float32, Int64
+
+# Weights are whole steps: two equal cells side by side are two peaks at one point, and which of
+# them is linked must not hang on the last bit of a score, which differs between backends.
+_STEP = np.float32(2**-16)
+_MOST = np.float32(2**40)  # of a score and a peak, so that their weight in steps is finite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,39 +47,34 @@ def choose_links(
         topology: K links.
         link_threshold: a link is a candidate if its score is larger.
     """
+    if not topology.links:
+        return Links(np.empty((0, 2), np.int64), np.empty(0, np.float32))
     weights = _weigh(scores, peaks, topology, link_threshold)
-    return _rank(assign(weights, 0.0), weights, scores, peaks, topology)
+    pairs = assign(weights, 0.0)
+    link = np.repeat(np.arange(len(pairs)), [len(chosen) for chosen in pairs])
+    ends = np.concatenate(pairs) + peaks.starts[topology.rows[link, 2:]]
+    order = np.argsort(-_at(weights, pairs), kind="stable")
+    return Links(ends[order], _at(scores, pairs)[order])
 
 
 def _weigh(
     scores: Sequence[Float32], peaks: Peaks, topology: Topology, link_threshold: float
 ) -> list[Float32]:
-    """K tables of weights, 0 where the score is not above the threshold."""
-    by_type = np.split(peaks.scores, peaks.starts[1:])
-    weighed = []
-    for (a, b), table in zip(topology.links, scores, strict=True):
-        weaker = np.minimum(by_type[a][:, None], by_type[b])
-        weighed.append(np.where(table > np.float32(link_threshold), table * weaker, np.float32(0)))
-    return weighed
+    """K tables of weights in steps, 0 where the score is not above the threshold."""
+    _, a, b = all_pairs(peaks, topology)
+    flat = np.concatenate([table.ravel() for table in scores])
+    weaker = np.minimum(peaks.scores[a], peaks.scores[b])
+    weights = np.minimum(flat, _MOST) * np.minimum(weaker, _MOST)
+    weights = np.rint(weights / _STEP) * _STEP
+    linked = np.where(flat > np.float32(link_threshold), weights, np.float32(0))
+    return by_link(linked, peaks, topology)
 
 
-def _rank(
-    pairs: Sequence[Int64],
-    weights: Sequence[Float32],
-    scores: Sequence[Float32],
-    peaks: Peaks,
-    topology: Topology,
-) -> Links:
-    """The pairs of all link types in one list, the largest weight first."""
-    ends = [np.empty((0, 2), np.int64)]
-    values = [np.empty((0, 2), np.float32)]
-    for link, chosen, weight, table in zip(topology.links, pairs, weights, scores, strict=True):
-        a, b = chosen.T
-        ends.append(chosen + peaks.starts[list(link)])
-        values.append(np.stack([weight[a, b], table[a, b]], axis=1))
-    joined, numbers = np.concatenate(ends), np.concatenate(values)
-    order = np.argsort(-numbers[:, 0], kind="stable")
-    return Links(joined[order], numbers[order, 1])
+def _at(tables: Sequence[Float32], pairs: Sequence[Int64]) -> Float32:
+    """The tables' values of the pairs, one table after the other: float32 (n,)."""
+    return np.concatenate(
+        [table[at[:, 0], at[:, 1]] for table, at in zip(tables, pairs, strict=True)]
+    )
 
 
 def grow_people(links: Links, peaks: Peaks) -> tuple[Int64, Float32]:

@@ -9,8 +9,8 @@ from posert.postprocess.peaks import Peaks
 from posert.postprocess.topology import Topology
 from posert.types import Float32, Int64
 
-_AGREES = np.float32(0.02)  # the field runs along a link where its component is larger
-_EPSILON = np.float32(1e-5)  # trt_pose's guard against a link of no length
+AGREES = np.float32(0.02)  # the field runs along a link where its component is larger
+EPSILON = np.float32(1e-5)  # trt_pose's guard against a link of no length
 
 
 def score_links(
@@ -35,10 +35,10 @@ def score_links(
         K arrays, float32 (peaks of type a, peaks of type b).
     """
     _, h, w = paf.shape
-    link, a, b = _pairs(peaks, topology)
+    link, a, b = all_pairs(peaks, topology)
     start = peaks.points.T[:, a]  # (2, pairs)
     along = peaks.points.T[:, b] - start
-    unit = along / (np.sqrt(along[0] * along[0] + along[1] * along[1]) + _EPSILON)
+    unit = along / (np.sqrt(along[0] * along[0] + along[1] * along[1]) + EPSILON)
     at = np.arange(samples, dtype=np.float32)[:, None] / np.float32(samples - 1)
     y, x = (_truncate(start[axis] + at * along[axis]) for axis in (0, 1))  # (samples, pairs)
     inside = (y >= 0) & (y < h) & (x >= 0) & (x < w)
@@ -48,9 +48,9 @@ def score_links(
         dot = paf.take(first[0] + cell) * unit[0] + paf.take(first[1] + cell) * unit[1]
         dot *= inside
         scores = dot.sum(axis=0) / np.float32(samples)
-    agrees = (dot > _AGREES).sum(axis=0) >= agreement * samples
+    agrees = (dot > AGREES).sum(axis=0) >= agreement * samples
     scores = np.where(np.isfinite(scores) & agrees, scores, np.float32(0))
-    return _by_link(scores, peaks, topology)
+    return by_link(scores, peaks, topology)
 
 
 def smooth_fields(paf: Float32) -> Float32:
@@ -61,7 +61,7 @@ def smooth_fields(paf: Float32) -> Float32:
     return np.stack([cv2.blur(plane, (3, 3)) for plane in paf])
 
 
-def _pairs(peaks: Peaks, topology: Topology) -> tuple[Int64, Int64, Int64]:
+def all_pairs(peaks: Peaks, topology: Topology) -> tuple[Int64, Int64, Int64]:
     """Link, peak a and peak b of all pairs, link by link, b running fastest: int64 (pairs,)."""
     of_a, of_b = topology.rows[:, 2], topology.rows[:, 3]
     in_b = peaks.counts[of_b]
@@ -77,9 +77,11 @@ def _truncate(coordinates: Float32) -> Int64:
         return coordinates.astype(np.int64)
 
 
-def _by_link(scores: Float32, peaks: Peaks, topology: Topology) -> list[Float32]:
+def by_link(scores: Float32, peaks: Peaks, topology: Topology) -> list[Float32]:
     """Split scores of all pairs, float32 (pairs,), into the K tables of their links."""
     shapes = peaks.counts[topology.rows[:, 2:]]  # (K, 2)
-    ends = np.cumsum(shapes.prod(axis=1))
-    parts = np.split(scores, ends)[:-1]
-    return [part.reshape(a, b) for part, (a, b) in zip(parts, shapes, strict=True)]
+    ends = np.cumsum(shapes.prod(axis=1)).tolist()
+    return [
+        scores[end - a * b : end].reshape(a, b)
+        for end, (a, b) in zip(ends, shapes.tolist(), strict=True)
+    ]

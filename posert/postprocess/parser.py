@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -88,16 +90,34 @@ def _parse_as_trt_pose(
     peaks = find_peaks(cmap, settings.threshold, settings.window, settings.max_peaks)
     peaks = refine_peaks(peaks, cmap, settings.window)
     scores = score_links(paf, peaks, topology, settings.samples)
-    pairs = assign(scores, settings.link_threshold, reference=True)
-    members = connect(pairs, peaks, topology)
-    return assemble(members, mean_confidence(members, peaks), peaks, settings)
+    return group(peaks, scores, topology, settings)
 
 
 def _parse(cmap: Float32, paf: Float32, topology: Topology, settings: ParserSettings) -> People:
-    peaks = find_peaks(cmap, settings.threshold, settings.window, settings.max_peaks)
+    peaks = find_peaks(
+        cmap, settings.threshold, settings.window, settings.max_peaks, strongest=True
+    )
     peaks = fit_peaks(peaks, cmap)
     fields = smooth_fields(paf)
     scores = score_links(fields, peaks, topology, settings.samples, AGREEMENT)
+    return group(peaks, scores, topology, settings)
+
+
+def group(
+    peaks: Peaks, scores: Sequence[Float32], topology: Topology, settings: ParserSettings
+) -> People:
+    """The people of peaks and link scores, wherever those come from: the parser's second half.
+
+    Args:
+        peaks: n peaks.
+        scores: K arrays, float32 (peaks of type a, peaks of type b), finite.
+        topology: C keypoints and K links.
+        settings: link_threshold, max_people, min_parts, min_score and reference are used.
+    """
+    if settings.reference:
+        pairs = assign(scores, settings.link_threshold, reference=True)
+        members = connect(pairs, peaks, topology)
+        return assemble(members, mean_confidence(members, peaks), peaks, settings)
     links = choose_links(scores, peaks, topology, settings.link_threshold)
     members, support = grow_people(links, peaks)
     return assemble(*best_first(members, support, peaks, topology), peaks, settings)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from posert.types import Float32, Int64
 
-_CELL_CENTRE = np.float32(0.5)
-_LEAST = np.float32(1e-3)  # stands for values without a logarithm
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+CELL_CENTRE = np.float32(0.5)
+LEAST = np.float32(1e-3)  # stands for values without a logarithm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +22,7 @@ class Peaks:
     """The n peaks of one picture, sorted by type, row-major within a type."""
 
     kinds: Int64  # (n,) keypoint type, 0..C-1
-    cells: Int64  # (n, 2) y, x of the peak's cell
+    cells: Int64  # (n, 2) y, x of the peak's cell; of a compact form, the cell of its point
     points: Float32  # (n, 2) y, x in map cells; a cell's centre is at + 0.5
     scores: Float32  # (n,) the confidence map's value at the cell
     starts: Int64  # (C + 1,) peaks of type c are starts[c]:starts[c + 1]
@@ -30,33 +34,54 @@ class Peaks:
         return np.diff(self.starts)
 
 
-def find_peaks(cmap: Float32, threshold: float, window: int, max_peaks: int) -> Peaks:
+def find_peaks(
+    cmap: Float32, threshold: float, window: int, max_peaks: int, *, strongest: bool = False
+) -> Peaks:
     """Cells of at least ``threshold`` with no larger cell in the window around them.
 
-    Equal neighbours are all peaks. Of each type the first ``max_peaks`` in row-major order are
-    kept, the others counted.
+    Equal neighbours are all peaks. Of each type ``max_peaks`` are kept, the others counted.
 
     Args:
         cmap: float32 (C, h, w), finite.
         threshold: least value of a peak, above 0.
         window: side of the square window, cells, odd.
         max_peaks: most peaks of one keypoint type.
+        strongest: keep the strongest (of equal ones the first) instead of the first in row-major
+            order, as trt_pose does: a crowd then loses its faintest peaks, not its lowest ones.
     """
     kinds, ys, xs = _local_maxima(cmap, threshold, window)
     found = np.bincount(kinds, minlength=len(cmap))
-    rank = np.arange(len(kinds)) - np.repeat(np.cumsum(found) - found, found)
-    kept = rank < max_peaks
-    kinds, ys, xs = kinds[kept], ys[kept], xs[kept]
-    cells = np.stack([ys, xs], axis=1)
+    scores = cmap[kinds, ys, xs]
+    kept = within_cap(kinds, scores, found, max_peaks, strongest=strongest)
+    cells = np.stack([ys, xs], axis=1)[kept]
     counts = np.minimum(found, max_peaks)
     return Peaks(
-        kinds=kinds,
+        kinds=kinds[kept],
         cells=cells,
-        points=cells.astype(np.float32) + _CELL_CENTRE,
-        scores=cmap[kinds, ys, xs],
+        points=cells.astype(np.float32) + CELL_CENTRE,
+        scores=scores[kept],
         starts=np.concatenate([[0], np.cumsum(counts)]),
         left_out=int(found.sum() - counts.sum()),
     )
+
+
+def within_cap(
+    kinds: Int64, scores: Float32, counts: Int64, max_peaks: int, *, strongest: bool
+) -> Mask:
+    """Which of the peaks, sorted by type, are among the first or strongest of theirs: bool (n,).
+
+    Args:
+        kinds: int64 (n,), ascending.
+        scores: float32 (n,).
+        counts: int64 (C,), peaks of each type.
+        max_peaks: most peaks of one keypoint type.
+        strongest: whether the strongest are kept, of equal ones the first.
+    """
+    rank = np.arange(len(kinds)) - np.repeat(np.cumsum(counts) - counts, counts)
+    if strongest and counts.max(initial=0) > max_peaks:
+        rank[np.lexsort((-scores, kinds))] = rank.copy()
+    kept: Mask = rank < max_peaks
+    return kept
 
 
 def refine_peaks(peaks: Peaks, cmap: Float32, window: int) -> Peaks:
@@ -67,13 +92,13 @@ def refine_peaks(peaks: Peaks, cmap: Float32, window: int) -> Peaks:
     samples of a link that fall on the edge of a cell then read the same cell.
     """
     size = np.asarray(cmap.shape[1:])
-    around = peaks.cells + _window_offsets(window)[:, None]  # (window², n, 2)
+    around = peaks.cells + window_offsets(window)[:, None]  # (window², n, 2)
     inside = _reflect(around, size)
     weights = cmap[peaks.kinds, inside[..., 0], inside[..., 1]]  # (window², n)
     with np.errstate(all="ignore"):  # weights that cancel out: judged below
         total = weights.sum(axis=0)[:, None]
         mean = (weights[..., None] * around.astype(np.float32)).sum(axis=0) / total
-        points = (mean + _CELL_CENTRE) / size.astype(np.float32) * size.astype(np.float32)
+        points = (mean + CELL_CENTRE) / size.astype(np.float32) * size.astype(np.float32)
     return replace(peaks, points=np.where(np.isfinite(points), points, peaks.points))
 
 
@@ -92,7 +117,7 @@ def _fit(peaks: Peaks, cmap: Float32, axis: int) -> Float32:
     step = np.eye(2, dtype=np.int64)[axis]
     last = np.asarray(cmap.shape[1:]) - 1
     before, here, after = (
-        np.log(np.maximum(cmap[peaks.kinds, y, x], _LEAST))
+        np.log(np.maximum(cmap[peaks.kinds, y, x], LEAST))
         for y, x in (np.clip(peaks.cells + side * step, 0, last).T for side in (-1, 0, 1))
     )
     curve = before + after - 2 * here  # 0 on a plateau, else below: no neighbour is larger
@@ -110,7 +135,7 @@ def _local_maxima(cmap: Float32, threshold: float, window: int) -> tuple[Int64, 
     return cells // (h * w), cells // w % h, cells % w
 
 
-def _window_offsets(window: int) -> Int64:
+def window_offsets(window: int) -> Int64:
     """Steps (dy, dx) from a window's centre to its cells, row-major: int64 (window², 2)."""
     steps = np.indices((window, window)).reshape(2, -1).T - window // 2
     return steps.astype(np.int64)

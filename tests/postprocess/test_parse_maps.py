@@ -206,7 +206,7 @@ def test_maps_of_nothing_but_nan_have_no_people(reference: bool) -> None:
 
 
 @both
-@pytest.mark.parametrize("value", [3e38, -3e38])
+@pytest.mark.parametrize("value", [3e38, 1e36, -3e38])
 def test_values_at_the_end_of_float32_do_not_crash(value: float, reference: bool) -> None:
     cmap, paf = draw([ONE, OTHER], SIZE)
     cmap[:, 8:12, 10:14], paf[:] = value, value

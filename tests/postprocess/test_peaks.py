@@ -56,3 +56,15 @@ def test_negative_neighbours_do_no_harm() -> None:
     cmap[0, 4, 4] = 0.9
     peaks = fit_peaks(find_peaks(cmap, 0.1, 5, 20), cmap)
     np.testing.assert_array_equal(peaks.points, [(4.5, 4.5)])
+
+
+def test_of_too_many_peaks_the_first_or_the_strongest_are_kept() -> None:
+    cmap = np.zeros((2, 9, 40), np.float32)
+    cmap[0, 4, 2::6] = (0.5, 0.3, 0.9, 0.5, 0.5, 0.2, 0.4)
+    cmap[1, 4, 4] = 0.1
+    first = find_peaks(cmap, 0.1, 5, 3)
+    np.testing.assert_array_equal(first.cells[:, 1], [2, 8, 14, 4])
+    strongest = find_peaks(cmap, 0.1, 5, 3, strongest=True)
+    np.testing.assert_array_equal(strongest.cells[:, 1], [2, 14, 20, 4])
+    np.testing.assert_array_equal(strongest.counts, [3, 1])
+    assert first.left_out == strongest.left_out == 4
