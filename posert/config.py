@@ -24,12 +24,24 @@ class Environment:
     """What PoseRT takes from environment variables."""
 
     models: tuple[Path, ...]  # POSERT_MODELS: further folders of models, searched first
+    cache: Path  # POSERT_CACHE: built engines; ~/.cache/posert, or in XDG_CACHE_HOME
 
 
 def environment() -> Environment:
     """The variables as they are now."""
     listed = os.environ.get("POSERT_MODELS", "")
-    return Environment(models=tuple(Path(p) for p in listed.split(os.pathsep) if p))
+    models = tuple(Path(p) for p in listed.split(os.pathsep) if p)
+    return Environment(models=models, cache=_cache())
+
+
+def _cache() -> Path:
+    if chosen := os.environ.get("POSERT_CACHE"):
+        return Path(os.path.expanduser(chosen))  # noqa: PTH111 - Path's raises without a home
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if base.is_absolute():  # the standard says to ignore any other
+        return base / "posert"
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111
+    return (home if home.is_absolute() else Path("/")) / ".cache" / "posert"
 
 
 def shipped(name: str) -> Path:

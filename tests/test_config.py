@@ -151,3 +151,23 @@ def test_settings_cannot_be_changed() -> None:
     settings: Any = RunSettings()
     with pytest.raises(AttributeError):
         settings.every = 2
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({"POSERT_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, "/a"),
+        ({"POSERT_CACHE": "~/a"}, "/home/me/a"),
+        ({"POSERT_CACHE": "", "XDG_CACHE_HOME": "/b"}, "/b/posert"),
+        ({"XDG_CACHE_HOME": "relative"}, "/home/me/.cache/posert"),
+        ({}, "/home/me/.cache/posert"),
+    ],
+)
+def test_the_engine_cache_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], folder: str
+) -> None:
+    for name in ("POSERT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/me", **variables}.items():
+        monkeypatch.setenv(name, value)
+    assert environment().cache == Path(folder)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from posert.config import build, environment, read_mapping, shipped
 from posert.errors import ModelError, nearest
+from posert.manifest import file_sha256, read_manifest, sidecar
 from posert.model_card import STRICT, ModelCard
 from posert.postprocess.topology import Topology
 
@@ -66,10 +66,11 @@ def card_paths() -> list[Path]:
 
 
 def find_card(model: str) -> ModelCard:
-    """The card of a model given by name, by its folder, its ``card.yaml`` or its ONNX file.
+    """The card of a model given by name, by its folder, its card.yaml, its ONNX or an engine of it.
 
     Raises:
         ModelError: there is no such model, or its card is wrong.
+        EngineError: an engine whose manifest is missing or wrong.
     """
     try:
         return _find_card(model)
@@ -91,7 +92,9 @@ def _find_card(model: str) -> ModelCard:
                 f"{path}: no {CARD} beside it",
                 fix="write one (posert models show pose-small prints an example)",
             )
-        return replace(read_card(path.parent / CARD), onnx=path.name, sha256=None)
+        return replace(read_card(path.parent / CARD), onnx=path.name, sha256=None, variants=())
+    if path.suffix == ".engine":
+        return _find_card(read_manifest(sidecar(path)).model)
     by_name = {p.parent.name: p for p in reversed(card_paths())}
     if model not in by_name:
         raise ModelError(
@@ -100,27 +103,33 @@ def _find_card(model: str) -> ModelCard:
     return read_card(by_name[model])
 
 
-def verify_file(card: ModelCard) -> None:
-    """Refuse an ONNX that is absent or is not the file of the card.
+def verify_files(card: ModelCard) -> None:
+    """Refuse an ONNX that is absent or is not the file of the card; its variants likewise.
 
     Raises:
-        ModelError: the file is missing, or its sha256 is not the card's.
+        ModelError: a file is missing, or its sha256 is not the card's.
     """
     if not card.onnx_path.is_file():
         raise ModelError(
             f"model {card.name}: {card.onnx_path} is not there",
             fix=f"it comes from {card.source.url} ({card.source.how})",
         )
-    if card.sha256 is None:
+    _verify(card.onnx_path, card.sha256)
+    for variant in card.variants:
+        _verify(card.folder / variant.onnx, variant.sha256)
+
+
+def _verify(path: Path, wanted: str | None) -> None:
+    if wanted is None:
         return
     try:
-        digest = hashlib.sha256(card.onnx_path.read_bytes()).hexdigest()
+        digest = file_sha256(path)
     except OSError as e:
-        raise ModelError(f"{card.onnx_path}: cannot be read", got=e.strerror) from e
-    if digest != card.sha256:
+        raise ModelError(f"{path}: cannot be read", got=e.strerror) from e
+    if digest != wanted:
         raise ModelError(
-            f"{card.onnx_path}: is damaged or another file",
+            f"{path}: is damaged or another file",
             got=f"sha256 {digest[:12]}…",
-            expected=f"{card.sha256[:12]}…",
+            expected=f"{wanted[:12]}…",
             fix="copy it again, or correct the card",
         )

@@ -1,0 +1,110 @@
+"""Which GPU and driver are here, asked of libcuda alone; and which CPU, for engines of the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+_CUDA = "libcuda.so.1"
+_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
+_MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+_CPUINFO = Path("/proc/cpuinfo")
+# best first: what int8 runs on decides its speed, and without VNNI sums may saturate
+_INT8 = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512bw", "avx2", "i8mm", "asimddp", "asimd")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What an engine was built on, as far as the engine depends on it."""
+
+    name: str  # "NVIDIA L4"; of a CPU its architecture, "x86_64"
+    compute_capability: str  # "8.9"; of a CPU the instructions int8 runs on, "avx512_vnni"
+    driver_major: int  # of the CUDA version the driver speaks: 13; 0 on a CPU
+
+
+def gpus() -> tuple[Device, ...]:
+    """The NVIDIA GPUs this process may use, in CUDA's order; none where CUDA does not start."""
+    found = _ask()
+    return () if isinstance(found, str) else found
+
+
+def first_gpu() -> Device | None:
+    """The GPU that is used where nothing else is said."""
+    return next(iter(gpus()), None)
+
+
+def why_no_gpu() -> str | None:
+    """Why ``gpus`` finds none, or None where it finds one."""
+    found = _ask()
+    return found if isinstance(found, str) else None
+
+
+def cpu(cpuinfo: Path = _CPUINFO) -> Device:
+    """This CPU, as far as an int8 network depends on it."""
+    return Device(platform.machine(), _int8_instructions(cpuinfo), 0)
+
+
+def _int8_instructions(cpuinfo: Path) -> str:
+    try:
+        with cpuinfo.open(encoding="utf-8", errors="replace") as lines:
+            known = next(_flags(lines), frozenset())
+    except OSError:
+        known = frozenset()
+    return next((name for name in _INT8 if name in known), "")
+
+
+def _flags(lines: Iterator[str]) -> Iterator[frozenset[str]]:
+    """The instruction sets of each core; x86 says ``flags``, ARM ``Features``."""
+    for line in lines:
+        title, _, words = line.partition(":")
+        if title.strip() in ("flags", "Features"):
+            yield frozenset(words.split())
+
+
+@lru_cache(maxsize=1)
+def _ask() -> tuple[Device, ...] | str:
+    """The GPUs, or why there is none."""
+    try:
+        cuda = ctypes.CDLL(_CUDA)
+    except OSError:
+        return "no driver"
+    try:
+        _check(cuda, cuda.cuInit(0))
+        count, version = ctypes.c_int(), ctypes.c_int()
+        _check(cuda, cuda.cuDeviceGetCount(ctypes.byref(count)))
+        _check(cuda, cuda.cuDriverGetVersion(ctypes.byref(version)))
+        devices = tuple(_device(cuda, n, version.value // 1000) for n in range(count.value))
+        return devices or "driver, but no GPU"
+    except _CudaError as e:
+        return str(e)
+
+
+def _device(cuda: Any, number: int, driver_major: int) -> Device:
+    handle, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+    _check(cuda, cuda.cuDeviceGet(ctypes.byref(handle), number))
+    _check(cuda, cuda.cuDeviceGetName(name, len(name), handle))
+    capability = []
+    for attribute in (_MAJOR, _MINOR):
+        value = ctypes.c_int()
+        _check(cuda, cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, handle))
+        capability.append(str(value.value))
+    return Device(name.value.decode(errors="replace"), ".".join(capability), driver_major)
+
+
+class _CudaError(Exception):
+    """A call of libcuda that did not return 0."""
+
+
+def _check(cuda: Any, status: int) -> None:
+    if status == 0:
+        return
+    if status == _NO_DEVICE:
+        raise _CudaError("driver, but no GPU")
+    text = ctypes.c_char_p()
+    known = cuda.cuGetErrorString(status, ctypes.byref(text)) == 0 and text.value
+    raise _CudaError(f"the driver answers {known.decode() if known else f'error {status}'}")

@@ -1,0 +1,3 @@
+"""The version, alone, so that every layer may ask for it."""
+
+__version__ = "0.2.0"
