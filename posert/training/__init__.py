@@ -1,0 +1,1 @@
+"""Network definitions, checkpoints and the way from a checkpoint to ONNX; needs PyTorch."""
