@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPLETE := $(VENV)/.complete
 
 .PHONY: help setup demo test lint check-types check-layers pytest test-oldest bench clip clean
 
@@ -13,6 +14,11 @@ setup: $(READY)  ## Make .venv with posert in it (SYSTEM_OPENCV=1: use the syste
 
 $(READY): pyproject.toml scripts/setup.sh scripts/debian-packages.txt
 	SYSTEM_OPENCV=$(SYSTEM_OPENCV) sh scripts/setup.sh $(VENV)
+	@touch $@
+
+# What only tests need and is large: TensorRT-RTX's builder, PyTorch.
+$(COMPLETE): $(READY) scripts/large.txt
+	$(BIN)/python -m pip --disable-pip-version-check -q install -c scripts/large.txt -e '.[rtx,train]'
 	@touch $@
 
 demo: $(READY)  ## The main job on the shipped clip: out/demo.mp4, out/demo.jsonl, out/demo.png.
@@ -30,8 +36,8 @@ check-types: $(READY)
 check-layers: $(READY)
 	$(BIN)/lint-imports
 
-pytest: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+pytest: $(COMPLETE)
+	POSERT_REQUIRE_RTX=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-oldest: $(VENV)-oldest/.ready  ## The tests once more, on the oldest OpenCV, NumPy and others that are supported.
 	$(VENV)-oldest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"

@@ -24,7 +24,7 @@ from posert.postprocess.peaks import find_peaks, fit_peaks, refine_peaks
 from posert.postprocess.topology import Topology
 from posert.runtime.engine import Engine
 from posert.runtime.timing import StageTimes
-from posert.types import Float32, People, PoseMaps
+from posert.types import Images, People, PoseMaps, PoseOutput
 
 REFERENCE = ParserSettings(
     threshold=0.15, window=5, samples=10, link_threshold=0.1, max_peaks=100, min_parts=3
@@ -36,15 +36,15 @@ class Remembering:
     """An engine that runs its network once a picture, so that every variant sees the same maps."""
 
     def __init__(self, engine: Engine) -> None:
-        self.name, self.workers = engine.name, engine.workers
+        self.name, self.workers, self.form = engine.name, engine.workers, engine.form
         self._engine = engine
-        self._maps: dict[bytes, list[PoseMaps]] = {}
+        self._outputs: dict[bytes, list[PoseOutput]] = {}
 
-    def infer(self, batch: Float32) -> list[PoseMaps]:
-        key = hashlib.sha256(batch.tobytes()).digest()
-        if key not in self._maps:
-            self._maps[key] = self._engine.infer(batch)
-        return self._maps[key]
+    def infer(self, frames: Images) -> list[PoseOutput]:
+        key = hashlib.sha256(frames.tobytes()).digest()
+        if key not in self._outputs:
+            self._outputs[key] = self._engine.infer(frames)
+        return self._outputs[key]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class Variant:
     agreement: float = 0.0  # least share of a link's points that lie in its field
     settings: ParserSettings = REFERENCE
 
-    def __call__(self, maps: PoseMaps) -> People:
+    def __call__(self, maps: PoseOutput) -> People:
+        assert isinstance(maps, PoseMaps)  # of the maps form
         topology, settings = self.topology, self.settings
         peaks = find_peaks(maps.cmap, settings.threshold, settings.window, settings.max_peaks)
         peaks = (
@@ -89,7 +90,8 @@ class Whole:
     topology: Topology
     settings: ParserSettings
 
-    def __call__(self, maps: PoseMaps) -> People:
+    def __call__(self, maps: PoseOutput) -> People:
+        assert isinstance(maps, PoseMaps)  # of the maps form
         fields = ParserSettings.__dataclass_fields__
         settings = {name: getattr(self.settings, name) for name in fields}
         return parse_maps(maps.cmap, maps.paf, self.topology, **settings)
@@ -131,7 +133,7 @@ def main() -> None:
     arguments.add_argument("--size", type=int, default=384)
     arguments.add_argument("--limit", type=int)
     given = arguments.parse_args()
-    pose = Pose(given.model, input_size=given.size)
+    pose = Pose(given.model, form="maps", precision="fp32", input_size=given.size)
     network = replace(pose.estimator, engine=Remembering(pose.engine))
     print("| parser | AP | AP50 | AP75 | AR | people | ms |\n|---|---|---|---|---|---|---|")
     for variant in variants(pose.topology):

@@ -4,6 +4,7 @@ import posert
 
 people = posert.Pose("pose-small")(image)            # one picture
 report = posert.run("clip.mp4", "out/clip.mp4")      # videos, cameras, streams
+engine = posert.build_engine("pose-small")           # the fastest one of this device, ahead of time
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from posert.version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from posert.engines import build_engine
     from posert.pose import Pose
     from posert.running import Report, run
     from posert.settings import RunSettings
     from posert.types import People
 
-__version__ = "0.1.0"
-__all__ = ["People", "Pose", "Report", "RunSettings", "run"]
+__all__ = ["People", "Pose", "Report", "RunSettings", "build_engine", "run"]
 
 _HOME = {
+    "build_engine": "posert.engines",
     "Pose": "posert.pose",
     "Report": "posert.running",
     "run": "posert.running",

@@ -28,7 +28,7 @@ from posert.runtime.sources.inputs import is_picture
 from posert.runtime.sources.source import Span
 from posert.runtime.sources.video_file import VideoFile
 from posert.settings import RunSettings
-from posert.types import Frame, Image, People, PoseMaps, SourceInfo
+from posert.types import Frame, Image, People, PoseOutput, SourceInfo
 
 T = TypeVar("T")
 
@@ -119,9 +119,9 @@ def _each_stage(
     """Every stage alone in one thread, over the same pictures."""
     cost, images, info = _decode(clip, count)
     yield cost
-    maps: list[PoseMaps] = []
-    yield _timed("engine", lambda i: maps.append(pose.estimator.maps(i)[0]), images, count)
-    kept = maps[: len(images)]
+    outputs: list[PoseOutput] = []
+    yield _timed("engine", lambda i: outputs.append(pose.estimator.infer(i)[0]), images, count)
+    kept = outputs[: len(images)]
     yield _timed("parse", pose.estimator.parse, kept, count)
     found = [(image, pose.estimator(image)) for image in images]
     style = settings.draw_style

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -47,7 +46,7 @@ def _guarded(look: Callable[[], Check]) -> Check:
 
 
 def _python() -> Check:
-    from posert import __version__
+    from posert.version import __version__
 
     machine = f"{platform.machine()}, {platform.freedesktop_os_release().get('PRETTY_NAME', '?')}"
     return Check("Python", "ok", f"{sys.version.split()[0]}, posert {__version__}, {machine}")
@@ -102,16 +101,18 @@ def _nvenc() -> Check:
 
 
 def _gpu() -> Check:
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return Check("NVIDIA GPU", "missing", "no driver; the CPU is used", "install the driver")
-    count = ctypes.c_int(0)
-    if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
-        return Check("NVIDIA GPU", "missing", "driver, but no GPU", "docker run --gpus all ...")
-    name = ctypes.create_string_buffer(100)
-    cuda.cuDeviceGetName(name, 100, 0)
-    return Check("NVIDIA GPU", "ok", f"{count.value} x {name.value.decode()}")
+    from posert.gpu import gpus, why_no_gpu
+
+    if why := why_no_gpu():
+        advice = "install the driver" if why == "no driver" else "docker run --gpus all ..."
+        return Check("NVIDIA GPU", "missing", f"{why}; the CPU is used", advice)
+    first = gpus()[0]
+    return Check(
+        "NVIDIA GPU",
+        "ok",
+        f"{len(gpus())} x {first.name}, compute capability {first.compute_capability}, "
+        f"CUDA {first.driver_major} driver",
+    )
 
 
 def _onnxruntime() -> Check:
@@ -123,7 +124,7 @@ def _onnxruntime() -> Check:
 def _cuda_provider() -> Check:
     import onnxruntime
 
-    from posert.runtime.ort import INSTALL_CUDA
+    from posert.runtime.engine import INSTALL_CUDA
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         return Check("onnxruntime on CUDA", "ok", "provider is here")

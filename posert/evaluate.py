@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from posert.config import read_mapping
 from posert.errors import ConfigError, InputError
-from posert.pose import Pose
+from posert.model_card import ModelCard
 from posert.postprocess.formats import COCO, coco_entry, order_of
+from posert.postprocess.topology import Topology
+from posert.runtime.engine import Engine
+from posert.runtime.estimator import Estimator
 from posert.runtime.flow import ordered_map
 from posert.runtime.sources.pictures import read_image
 from posert.runtime.timing import StageTime
@@ -21,6 +24,22 @@ from posert.types import People
 
 # COCOeval.stats of keypoints, in its order
 METRICS = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
+
+
+class Evaluated(Protocol):
+    """What is evaluated: a ``Pose``, or whatever else has its parts."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    @property
+    def topology(self) -> Topology: ...
+
+    @property
+    def engine(self) -> Engine: ...
+
+    @property
+    def estimator(self) -> Estimator: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +63,7 @@ class Evaluation:
 
 
 def evaluate(
-    pose: Pose,
+    pose: Evaluated,
     annotations: Path,
     images: Path,
     limit: int | None = None,

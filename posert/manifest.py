@@ -57,7 +57,7 @@ class GateLimits:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     map_error: float = 0.25  # at most
-    peak_agreement: float = 0.95  # at least
+    peak_agreement: float = 0.87  # at least
     people_agreement: float = 0.85  # at least
     ap_loss: float = 0.01  # at most
 

@@ -91,6 +91,18 @@ class TrtPoseParserCard(ParserSettings):
 
 
 @dataclass(frozen=True)
+class VariantCard:
+    """The same network in another precision, made beforehand for one backend."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    backend: str
+    precision: Literal["fp16", "int8"]
+    onnx: str  # file name beside the card
+    sha256: str | None = None
+    notes: str = ""
+
+
+@dataclass(frozen=True)
 class SourceCard:
     """Where the weights come from."""
 
@@ -112,6 +124,7 @@ class Measured:
     ap50: float
     ap75: float
     by: str = "PoseRT"
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -131,6 +144,7 @@ class ModelCard:
     sha256: str | None = None  # of the ONNX; None: made by the user, so unknown beforehand
     parser: ParserCard = ParserCard()
     trt_pose_parser: TrtPoseParserCard = TrtPoseParserCard()
+    variants: tuple[VariantCard, ...] = ()
     measured: tuple[Measured, ...] = ()
     credits: str = ""
     notes: str = ""

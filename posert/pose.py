@@ -8,17 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posert.engine_builder.card import find_card, read_topology, verify_file
-from posert.engine_builder.onnx_check import check_onnx
-from posert.model_card import ModelCard
-from posert.postprocess.parser import parse
-from posert.postprocess.topology import Topology
-from posert.runtime.engine import Engine, open_engine
-from posert.runtime.estimator import Estimator
-from posert.runtime.preprocess import check_size
+from posert.building.choose import open_best
+from posert.building.estimator import make_estimator
+from posert.engine_builder.card import find_card, read_topology
 from posert.runtime.sources.pictures import as_bgr
-from posert.settings import RunSettings, read_settings
-from posert.types import People, PoseMaps
+from posert.settings import read_settings
+from posert.types import People
 
 
 class Pose:
@@ -35,8 +30,10 @@ class Pose:
         print(pose.topology.keypoints)  # the C names
 
     Args:
-        model: a name that ``posert models`` lists, a model's folder, its card.yaml or its ONNX.
-        backend: ``auto`` (the best that works here), ``onnxruntime`` or ``onnxruntime-cuda``.
+        model: a name that ``posert models`` lists, a model's folder, its card.yaml or its ONNX, or
+            a file .engine of ``posert build-engine -o``.
+        backend: ``auto`` (the best that works here), ``tensorrt``, ``tensorrt-rtx``,
+            ``onnxruntime-cuda`` or ``onnxruntime``.
         settings: any other field of ``posert.RunSettings``: input_size, threshold, min_parts, ...
 
     Raises:
@@ -51,9 +48,7 @@ class Pose:
         chosen = read_settings(None, {**settings, "model": str(model), "backend": backend})
         self.card = find_card(chosen.model)
         self.topology = read_topology(self.card.topology_path)
-        verify_file(self.card)
-        check_onnx(self.card, self.topology)
-        self.engine = open_engine(self.card, chosen.backend, chosen.workers)
+        self.engine = open_best(self.card, self.topology, chosen)
         self.estimator = make_estimator(self.card, self.topology, self.engine, chosen)
 
     def __call__(self, image: npt.NDArray[np.generic]) -> People:
@@ -67,21 +62,3 @@ class Pose:
             EngineError: the backend failed.
         """
         return self.estimator(as_bgr(image))
-
-
-def make_estimator(
-    card: ModelCard, topology: Topology, engine: Engine, settings: RunSettings
-) -> Estimator:
-    """The estimator of a network on any engine, a replayed one too.
-
-    Raises:
-        ConfigError: the input size or a parser setting is wrong.
-    """
-    size = check_size(card.input, settings.input_size)
-    parser = settings.parser_settings(card)
-
-    def people_of(maps: PoseMaps) -> People:
-        cmap, paf = (np.ascontiguousarray(m, np.float32) for m in (maps.cmap, maps.paf))
-        return parse(cmap, paf, topology, parser)
-
-    return Estimator(card, engine, size, people_of)

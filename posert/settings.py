@@ -20,6 +20,8 @@ class RunSettings:
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     model: str = "pose-small"  # a name of `posert models`, a folder, a card.yaml or an .onnx
     backend: str = "auto"
+    form: Literal["auto", "maps", "compact"] = "auto"  # auto: what is faster on the backend
+    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
     workers: int | None = None  # threads of inference; None: what keeps the device busy
     input_size: int | tuple[int, int] | None = field(  # pixels: long side, or (height, width)
         default=None,
@@ -86,6 +88,25 @@ class RunSettings:
             raise ConfigError(str(e)) from e
 
 
+@dataclass(frozen=True)
+class BuildSettings:
+    """Settings of ``posert build-engine`` beside those of the model and its parser."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    batch: tuple[int, int, int] = (1, 4, 16)  # pictures a call: least, most often, most
+    calibration: Path | None = None  # folder of pictures or a video, for int8 and the gate
+    annotations: Path | None = None  # COCO keypoints of the calibration folder: the gate's AP
+    targets: tuple[str, ...] = ()  # compute capabilities, TensorRT-RTX; none: the GPU that is here
+    timing_cache: Path | None = None
+    force: bool = False  # build anew, and keep what the gate refuses
+
+    def __post_init__(self) -> None:
+        least, best, most = self.batch
+        _check(1 <= least <= best <= most, "batch", self.batch, "1 <= MIN <= OPT <= MAX")
+        images = self.annotations is None or self.calibration is not None
+        _check(images, "annotations", self.annotations, "calibration too: the folder of its images")
+
+
 def read_settings(file: Path | None, given: dict[str, Any]) -> RunSettings:
     """Settings of ``file`` (YAML or JSON, keys as in RunSettings), overruled by those ``given``.
 
@@ -95,6 +116,15 @@ def read_settings(file: Path | None, given: dict[str, Any]) -> RunSettings:
     data = read_mapping(file) if file is not None else {}
     where = str(file) if file is not None else "settings"
     return build(RunSettings, {**data, **given}, where, ConfigError)
+
+
+def read_build_settings(given: dict[str, Any]) -> BuildSettings:
+    """``given`` as checked BuildSettings.
+
+    Raises:
+        ConfigError: a name or value is wrong.
+    """
+    return build(BuildSettings, given, "settings", ConfigError)
 
 
 def _check(holds: bool, name: str, got: object, expected: str) -> None:

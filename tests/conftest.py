@@ -15,6 +15,15 @@ from making.networks import dots_network
 SHARED = Path(os.environ.get("POSERT_SHARED") or Path(__file__).parents[2] / "shared").resolve()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An engine cache for the tests alone."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSERT_CACHE", str(folder))
+        yield folder
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "shared" in getattr(item, "fixturenames", ()):

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from posert.cli import bench, doctor, evaluate, models, run
+from posert.cli import bench, build_engine, doctor, engines, evaluate, export, models, run
 from posert.errors import PosertError
 
 app = typer.Typer(
@@ -17,10 +17,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("build-engine")(build_engine.build_engine)
+app.command("export")(export.export)
 app.command("eval")(evaluate.evaluate)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
+app.add_typer(engines.app, name="engines")
 
 
 @app.callback(invoke_without_command=True)
@@ -28,7 +31,7 @@ def _version(
     version: bool = typer.Option(False, "--version", help="Show the version and stop."),
 ) -> None:
     if version:
-        from posert import __version__
+        from posert.version import __version__
 
         print(f"posert {__version__}")
         raise typer.Exit

@@ -20,7 +20,9 @@ def bench(
     frames: Annotated[int, typer.Option(min=10, help="Frames of a round.")] = 120,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are printed.")] = 3,
     model: Annotated[str, typer.Option(help="Name, folder, card.yaml or .onnx.")] = "pose-small",
-    backend: Annotated[str, typer.Option(help="auto, onnxruntime, onnxruntime-cuda.")] = "auto",
+    backend: Annotated[str, typer.Option(help="As of posert run.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or int8.")] = "auto",
+    form: Annotated[str, typer.Option(help="auto, maps or compact.")] = "auto",
     input_size: Annotated[
         str | None, typer.Option(help="Network input: long side, or HxW, pixels.")
     ] = None,
@@ -34,7 +36,7 @@ def bench(
     from posert.settings import read_settings
 
     start_logging(quiet=False)
-    given = {"model": model, "backend": backend}
+    given = {"model": model, "backend": backend, "precision": precision, "form": form}
     size = {"input_size": parse_size(input_size)} if input_size is not None else {}
     result = measure(
         clip or shipped("demo") / "walkers.mp4",

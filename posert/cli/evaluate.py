@@ -19,7 +19,9 @@ def evaluate(
     annotations: Annotated[Path, typer.Option(help="COCO keypoint annotations, JSON.")],
     images: Annotated[Path, typer.Option(help="Folder of the annotated images.")],
     model: Annotated[str, typer.Option(help="Name, folder, card.yaml or .onnx.")] = "pose-small",
-    backend: Annotated[str, typer.Option(help="auto, onnxruntime, onnxruntime-cuda.")] = "auto",
+    backend: Annotated[str, typer.Option(help="As of posert run.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or int8.")] = "auto",
+    form: Annotated[str, typer.Option(help="auto, maps or compact.")] = "auto",
     input_size: Annotated[
         str | None, typer.Option(help="Network input: long side, or HxW, pixels.")
     ] = None,
@@ -37,7 +39,7 @@ def evaluate(
 
     start_logging(quiet=False)
     size = parse_size(input_size) if input_size is not None else None
-    pose = Pose(model, backend, input_size=size, parser=parser)
+    pose = Pose(model, backend, precision=precision, form=form, input_size=size, parser=parser)
     with _progress() as on_image:
         result = measure(pose, annotations, images, limit, on_image)
     _print(result)

@@ -26,8 +26,9 @@ _NAMED_IN_A_FOLDER = 5  # of more files there only their number is told
 
 
 def start_logging(quiet: bool) -> None:
-    """Log lines to stderr: warnings and errors, with --quiet errors only."""
+    """Log lines to stderr: warnings, errors and what is being built; with --quiet errors only."""
     level = logging.ERROR if quiet else logging.WARNING
+    logging.getLogger("posert.building").setLevel(level if quiet else logging.INFO)
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
 

@@ -68,7 +68,17 @@ def run(
     ] = None,
     backend: Annotated[
         str | None,
-        typer.Option(help="auto, onnxruntime or onnxruntime-cuda.", rich_help_panel=_HOW),
+        typer.Option(
+            help="auto, tensorrt, tensorrt-rtx, onnxruntime-cuda or onnxruntime.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, fp32, fp16 or int8.", rich_help_panel=_HOW)
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(help="auto, maps or compact (see docs/engines.md).", rich_help_panel=_HOW),
     ] = None,
     input_size: Annotated[
         str | None,

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Final, Protocol
 
 from posert.errors import EngineError, nearest
+from posert.gpu import first_gpu
+from posert.manifest import Backend, EngineFile, Form
 from posert.model_card import ModelCard
-from posert.types import Float32, PoseMaps
-
-log = logging.getLogger(__name__)
+from posert.types import Images, PoseOutput
 
 
 class Engine(Protocol):
     """A network ready to run. ``infer`` may be called from ``workers`` threads at once."""
 
-    name: str  # backend and device, for the report
+    name: str  # backend, device, precision and form, for the report
     workers: int  # threads that together keep the device busy
 
-    def infer(self, batch: Float32) -> list[PoseMaps]:
-        """Maps of each picture of ``batch``, float32 (N, 3, H, W) as the card asks.
+    @property
+    def form(self) -> Form:
+        """Whether ``infer`` returns maps or, the compact form, peaks and link scores."""
+        ...
+
+    def infer(self, frames: Images) -> list[PoseOutput]:
+        """What the network says of each picture of ``frames``, uint8 (N, H, W, 3) BGR.
 
         Raises:
             EngineError: the backend failed; its own words are in the message.
@@ -28,39 +33,66 @@ class Engine(Protocol):
         ...
 
 
-# name -> (module, function taking a card and a number of threads); the order is auto's preference
-BACKENDS: Final = {
-    "onnxruntime-cuda": ("posert.runtime.ort", "open_cuda"),
+# name -> (module, function taking a card, a file and a number of threads), auto's preference first
+BACKENDS: Final[dict[Backend, tuple[str, str]]] = {
+    "tensorrt": ("posert.runtime.trt", "open_tensorrt"),
+    "tensorrt-rtx": ("posert.runtime.trt", "open_tensorrt_rtx"),
+    "onnxruntime-cuda": ("posert.runtime.ort_cuda", "open_cuda"),
     "onnxruntime": ("posert.runtime.ort", "open_cpu"),
+}
+INSTALL_CUDA: Final = (
+    "pip uninstall onnxruntime, then pip install onnxruntime-gpu: they share a folder"
+)
+_MODULES: Final[dict[Backend, str]] = {
+    "tensorrt": "tensorrt",
+    "tensorrt-rtx": "tensorrt_rtx",
+    "onnxruntime-cuda": "onnxruntime",
+    "onnxruntime": "onnxruntime",
 }
 
 
-def open_engine(card: ModelCard, backend: str = "auto", workers: int | None = None) -> Engine:
-    """The engine of ``card`` on ``backend``; ``auto`` takes the first that works here.
+def open_engine(
+    card: ModelCard, file: EngineFile, backend: Backend, workers: int | None = None
+) -> Engine:
+    """The engine of ``file``, which was made for ``backend``.
 
     Raises:
-        EngineError: the backend is unknown or does not work here.
-        ModelError: the ONNX is refused.
+        EngineError: the backend does not work here.
+        ModelError: the file is refused.
     """
-    if backend != "auto":
-        return _open(backend, card, workers)
-    reasons = []
-    for name in BACKENDS:
-        try:
-            engine = _open(name, card, workers)
-        except EngineError as e:
-            log.info("not using %s: %s", name, e)
-            reasons.append(str(e))
-        else:
-            log.info("engine: %s", engine.name)
-            return engine
-    raise EngineError(f"no backend works here: {'; '.join(reasons)}", fix="see: posert doctor")
-
-
-def _open(backend: str, card: ModelCard, workers: int | None) -> Engine:
-    if backend not in BACKENDS:
-        known = ["auto", *BACKENDS]
-        raise EngineError(f"backend{nearest(backend, known)}", got=backend, expected=known)
     module, function = BACKENDS[backend]
-    engine: Engine = getattr(import_module(module), function)(card, workers)
+    engine: Engine = getattr(import_module(module), function)(card, file, workers)
     return engine
+
+
+def why_not(backend: Backend) -> str | None:
+    """Why ``backend`` cannot work here; None where it should."""
+    module = _MODULES[backend]
+    if find_spec(module) is None:
+        return f"there is no Python module {module}"
+    if backend == "onnxruntime":
+        return None
+    if first_gpu() is None:
+        return "there is no NVIDIA GPU"
+    if backend == "onnxruntime-cuda" and not _has_cuda_provider():
+        return f"this onnxruntime has no CUDA provider ({INSTALL_CUDA})"
+    return None
+
+
+def _has_cuda_provider() -> bool:
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def check_backend(name: str) -> Backend:
+    """``name`` as the backend it names.
+
+    Raises:
+        EngineError: it is none; with the nearest known one.
+    """
+    for backend in BACKENDS:
+        if name == backend:
+            return backend
+    known = ["auto", *BACKENDS]
+    raise EngineError(f"backend{nearest(name, known)}", got=name, expected=known)

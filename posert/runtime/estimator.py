@@ -9,11 +9,11 @@ import numpy as np
 
 from posert.model_card import ModelCard
 from posert.runtime.engine import Engine
-from posert.runtime.preprocess import InputSize, prepare
+from posert.runtime.preprocess import InputSize, fit
 from posert.runtime.timing import StageTimes
-from posert.types import Image, Letterbox, People, PoseMaps
+from posert.types import Image, Letterbox, People, PoseOutput
 
-Parse = Callable[[PoseMaps], People]  # keypoints in map cells
+Parse = Callable[[PoseOutput], People]  # keypoints in map cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,16 +33,16 @@ class Estimator:
             EngineError: the backend failed.
         """
         with self.times.measure("engine"):
-            maps, letterbox = self.maps(image)
+            output, letterbox = self.infer(image)
         with self.times.measure("parse"):
-            return to_source(self.parse(maps), letterbox)
+            return to_source(self.parse(output), letterbox)
 
-    def maps(self, image: Image) -> tuple[PoseMaps, Letterbox]:
+    def infer(self, image: Image) -> tuple[PoseOutput, Letterbox]:
         """What the network says of ``image``, and how to get from cells to its pixels."""
         card = self.card
-        tensor, letterbox = prepare(image, card.input, self.size, card.outputs.stride)
-        (maps,) = self.engine.infer(tensor[None])
-        return maps, letterbox
+        frame, letterbox = fit(image, card.input, self.size, card.outputs.stride)
+        (output,) = self.engine.infer(frame[None])
+        return output, letterbox
 
 
 def to_source(people: People, letterbox: Letterbox) -> People:

@@ -1,4 +1,4 @@
-"""An engine that plays recorded maps: for tests, and for parsing once-recorded networks again."""
+"""An engine that plays what was recorded: for tests, and for parsing a network once more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import count
 
 from posert.errors import EngineError
-from posert.types import Float32, PoseMaps
+from posert.manifest import Form
+from posert.types import Images, PoseMaps, PoseOutput
 
 
 class ReplayEngine:
@@ -15,11 +16,12 @@ class ReplayEngine:
     name = "replay"
     workers = 1  # the order of calls is the order of the recording
 
-    def __init__(self, recorded: Sequence[PoseMaps]) -> None:
+    def __init__(self, recorded: Sequence[PoseOutput]) -> None:
         if not recorded:
-            raise EngineError("replay: nothing recorded", expected="at least one PoseMaps")
+            raise EngineError("replay: nothing recorded", expected="at least one picture")
         self._recorded = tuple(recorded)
+        self.form: Form = "maps" if isinstance(recorded[0], PoseMaps) else "compact"
         self._calls = count()
 
-    def infer(self, batch: Float32) -> list[PoseMaps]:
-        return [self._recorded[next(self._calls) % len(self._recorded)] for _ in batch]
+    def infer(self, frames: Images) -> list[PoseOutput]:
+        return [self._recorded[next(self._calls) % len(self._recorded)] for _ in frames]

@@ -27,7 +27,7 @@ BGR = (40, 90, 200)
 
 def echoed(folder: Path, image: Any, **card: Any) -> Float32:
     """What the network got, as means of cells: (3, h, w)."""
-    maps, _ = posert.Pose(echo_network(folder, input=card)).estimator.maps(image)
+    maps, _ = posert.Pose(echo_network(folder, input=card), form="maps").estimator.infer(image)
     return maps.cmap
 
 

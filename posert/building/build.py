@@ -1,0 +1,169 @@
+"""Making an engine: precision, form, builder and the gate, one after the other."""
+
+from __future__ import annotations
+
+import logging
+import time
+from hashlib import sha256
+from importlib.metadata import version
+from typing import Any
+
+from posert.building.judging import Accuracy, judge_engine
+from posert.building.pictures import fingerprint, read_pictures, shipped_pictures, spread
+from posert.building.plan import Plan
+from posert.engine_builder.cache import Built, Cache
+from posert.engine_builder.compact import compact
+from posert.engine_builder.onnx_check import check_onnx, load_onnx
+from posert.engine_builder.precision import to_fp16
+from posert.engine_builder.quantise import to_int8
+from posert.engine_builder.tensorrt import BuildOptions, build_serialized, load_tensorrt
+from posert.errors import ConfigError, EngineError
+from posert.manifest import EngineFile, Gate
+from posert.runtime.preprocess import fit, normalise
+from posert.settings import BuildSettings
+from posert.types import Float32, Image
+
+log = logging.getLogger(__name__)
+
+_CALIBRATION_PICTURES = 128
+_JUDGED_PICTURES = 16
+_SAY_EVERY_S = 5.0
+
+
+def provide(
+    plan: Plan,
+    build: BuildSettings,
+    accuracy: Accuracy | None = None,
+    cache: Cache | None = None,
+) -> EngineFile:
+    """The engine of ``plan``: the ONNX as it is, from the cache, or built now and kept there.
+
+    Raises:
+        EngineError: it cannot be built, or the gate refuses it.
+        ModelError: the ONNX is refused.
+        InputError: there is nothing to calibrate with.
+        ConfigError: int8 without calibration.
+        OutputError: the cache cannot be written, and ``build`` asks for an engine to be kept.
+    """
+    if plan.as_it_is:
+        check_onnx(plan.card, plan.topology)
+        return EngineFile(plan.source, plan.form, plan.precision, plan.profile.size)
+    request = plan.request()
+    pictures = _pictures(build)
+    engines = cache or Cache()
+    found = None if build.force else engines.find(request)
+    if found is not None and _calibrated_so(found, build, pictures):
+        return found
+
+    return engines.get_or_build(
+        request,
+        lambda: _make(plan, build, pictures, accuracy),
+        force=build.force or found is not None,
+    )
+
+
+def _pictures(build: BuildSettings) -> list[Image]:
+    """What the user calibrates with; nothing where that is left to the gate's own clip."""
+    if build.calibration is None:
+        return []
+    return read_pictures(build.calibration, _CALIBRATION_PICTURES)
+
+
+def _calibrated_so(found: EngineFile, build: BuildSettings, pictures: list[Image]) -> bool:
+    """Whether an int8 engine that is there was calibrated with these pictures, or any will do."""
+    if found.precision != "int8" or not pictures:
+        return True
+    return found.manifest is not None and _mark(pictures) in found.manifest.flags
+
+
+def _mark(pictures: list[Image]) -> str:
+    return f"calibration={fingerprint(pictures)[:16]}"
+
+
+def _make(plan: Plan, build: BuildSettings, given: list[Image], accuracy: Accuracy | None) -> Built:
+    """The engine and how good it is.
+
+    Raises:
+        EngineError: the gate refuses it.
+    """
+    log.info("building %s, once", plan)
+    check_onnx(plan.card, plan.topology)
+    pictures = given or shipped_pictures(_JUDGED_PICTURES)
+    network = _in_precision(plan, given)
+    onnx = _in_form(plan, network).SerializeToString()
+    engine, flags = (onnx, ()) if plan.line == "onnxruntime" else _by_tensorrt(plan, build, onnx)
+    judged = [pictures[i] for i in spread(_JUDGED_PICTURES, len(pictures))]
+    maps = network.SerializeToString()
+    gate = judge_engine(plan, engine, onnx, maps, judged, accuracy)
+    _pass(plan, gate, build.force)
+    if plan.precision == "int8" and given:
+        flags = (*flags, _mark(given))
+    tools = {name: version(name) for name in ("onnx", "numpy")}
+    return Built(engine, sha256(onnx).hexdigest(), flags, gate, tools)
+
+
+def _in_precision(plan: Plan, pictures: list[Image]) -> Any:
+    """The network in the plan's precision, float32 at its ends."""
+    network = load_onnx(plan.source)
+    if plan.precision == plan.source_precision:
+        return network
+    if plan.precision == "fp16":
+        return to_fp16(network)
+    if not pictures:
+        raise ConfigError(
+            f"int8 of {plan.card.name}: there is nothing to calibrate with",
+            fix="posert build-engine --precision int8 --calibration FOLDER_OR_VIDEO",
+        )
+    log.info("calibrating with %d pictures", len(pictures))
+    return to_int8(
+        network,
+        (_input(plan, picture) for picture in pictures),
+        target="cpu" if plan.backend == "onnxruntime" else "tensorrt",
+    )
+
+
+def _input(plan: Plan, picture: Image) -> Float32:
+    """A picture as the fp32 network's input, float32 (1, 3, H, W)."""
+    card = plan.card
+    frame, _ = fit(picture, card.input, plan.size, card.outputs.stride)
+    return normalise(frame[None], card.input)
+
+
+def _in_form(plan: Plan, network: Any) -> Any:
+    if plan.parser is None:
+        return network
+    return compact(network, plan.card, plan.topology, plan.parser, size=plan.profile.size)
+
+
+def _by_tensorrt(plan: Plan, build: BuildSettings, onnx: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """The serialised engine, and the flags it was built with."""
+    trt = load_tensorrt("tensorrt" if plan.line == "tensorrt" else "tensorrt-rtx")
+    options = BuildOptions(plan.precision, plan.targets)
+    engine = build_serialized(
+        trt, onnx, plan.profile, options, timing_cache=build.timing_cache, progress=_Progress()
+    )
+    return engine, (*trt.creation_flags, *trt.builder_flags(plan.precision))
+
+
+class _Progress:
+    """A line every few seconds of a build that takes minutes."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, phase: str, done: float) -> None:
+        if time.monotonic() - self._said >= _SAY_EVERY_S:
+            self._said = time.monotonic()
+            log.info("TensorRT: %s, %.0f %%", phase, 100 * done)
+
+
+def _pass(plan: Plan, gate: Gate, force: bool) -> None:
+    """Refuse what the gate refuses, unless it is forced; both are said."""
+    if gate.passed:
+        return
+    if not force:
+        raise EngineError(
+            f"{plan} is refused: {gate.reason()}",
+            fix="calibrate with other pictures, take a higher precision, or --force",
+        )
+    log.warning("%s is kept by --force although %s", plan, gate.reason())

@@ -1,0 +1,120 @@
+"""Engines in files of the user's own: saved from the cache, opened, imported from torch2trt."""
+
+from __future__ import annotations
+
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from posert.engine_builder.cache import Built, Cache, Request
+from posert.engine_builder.torch2trt import Torch2trtEngine
+from posert.errors import ConfigError, EngineError, OutputError
+from posert.gpu import first_gpu
+from posert.manifest import (
+    EngineFile,
+    Precision,
+    Profile,
+    installed_version,
+    open_engine,
+    read_engine,
+    sidecar,
+)
+from posert.model_card import ModelCard
+from posert.postprocess.settings import ParserSettings
+from posert.runtime.engine import Engine
+from posert.runtime.engine import open_engine as run_engine
+from posert.settings import RunSettings
+
+ENDING = ".engine"
+
+
+def open_file(path: Path, card: ModelCard, settings: RunSettings) -> Engine:
+    """The engine in ``path``, a file with its manifest beside it.
+
+    Raises:
+        EngineError: it is damaged, or was built for another device or version.
+        ConfigError: the settings ask for something else than is built in.
+    """
+    file = open_engine(path)
+    assert file.manifest is not None  # of open_engine
+    made = file.manifest
+    if settings.backend not in ("auto", made.backend):
+        raise ConfigError(f"{path}: backend", got=settings.backend, expected=made.backend)
+    if made.parser is not None:
+        _check_parser(path, made.parser, settings.parser_settings(card))
+    return run_engine(card, file, made.backend, settings.workers)
+
+
+def _check_parser(path: Path, built_in: dict[str, Any], wanted: ParserSettings) -> None:
+    for name in ("reference", "window", "samples"):
+        got = getattr(wanted, name)
+        if built_in[name] != got:
+            raise ConfigError(f"{path}: {name}", got=got, expected=f"{built_in[name]}, built in")
+    if wanted.threshold < (least := built_in["threshold"]):
+        expected = f"at least {least}, which is built in"
+        raise ConfigError(f"{path}: threshold", got=wanted.threshold, expected=expected)
+
+
+def save(file: EngineFile, path: Path) -> EngineFile:
+    """A copy of an engine of the cache, with its manifest, at ``path``.
+
+    Raises:
+        ConfigError: the path ends in something else than .engine.
+        EngineError: the engine is an ONNX as it is: it has no manifest.
+        OutputError: it cannot be written.
+    """
+    if path.suffix != ENDING:
+        raise ConfigError("--output", got=path, expected=f"a name that ends in {ENDING}")
+    if file.manifest is None:
+        raise EngineError(f"{file.path} is run as it is", fix=f"give it as --model {file.path}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sidecar(path).unlink(missing_ok=True)  # an engine without its manifest is refused
+        shutil.copyfile(file.path, path)
+        shutil.copyfile(sidecar(file.path), sidecar(path))
+    except OSError as e:
+        raise OutputError(f"{path}: cannot be written", got=e.strerror) from e
+    return read_engine(path)
+
+
+def import_torch2trt(
+    engine: Torch2trtEngine, card: ModelCard, precision: Precision, path: Path
+) -> EngineFile:
+    """The engine of torch2trt as a file of PoseRT's at ``path``, if this device runs it.
+
+    Raises:
+        EngineError: there is no GPU or TensorRT, or TensorRT refuses the engine.
+        ModelError: its tensors are not those of the card.
+        OutputError: it cannot be written.
+    """
+    version, gpu = installed_version("tensorrt"), first_gpu()
+    if version is None or gpu is None:
+        what = "there is no NVIDIA GPU here" if version else "TensorRT is not installed here"
+        by = f" (it was built by TensorRT {engine.version})" if engine.version else ""
+        raise EngineError(f"{path.stem}: {what} to run the engine with{by}", fix="posert doctor")
+    height, width = (
+        card.input.size if isinstance(card.input.size, tuple) else (card.input.size,) * 2
+    )
+    request = Request(
+        model=card.name,
+        backend="tensorrt",
+        form="maps",
+        precision=precision,
+        source_sha256="",
+        line="tensorrt",
+        line_version=version,
+        device=gpu,
+        profile=Profile((1, 1, 1), (height,) * 3, (width,) * 3),
+    )
+    built = Built(
+        engine.engine,
+        onnx_sha256=sha256(engine.engine).hexdigest(),  # there is no ONNX: the engine stands for it
+        flags=("torch2trt",),
+        tensors=engine.names(card),
+    )
+    with TemporaryDirectory() as folder:
+        file = Cache(Path(folder)).get_or_build(request, lambda: built)
+        run_engine(card, file, "tensorrt")
+        return save(file, path)

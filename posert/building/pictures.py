@@ -1,0 +1,92 @@
+"""Pictures to calibrate and judge an engine with, spread over a folder or a clip."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from posert.config import shipped
+from posert.errors import InputError
+from posert.runtime.sources.inputs import expand, open_source
+from posert.runtime.sources.source import Span
+from posert.types import Image
+
+log = logging.getLogger(__name__)
+
+_MOST_PIXELS = 1280 * 720  # a network sees less; a hundred pictures of this size are 280 MB
+
+
+def shipped_pictures(count: int) -> list[Image]:
+    """Frames of the demo clip: what an engine is judged with where nothing else is given.
+
+    Raises:
+        InputError: the clip is not there.
+    """
+    return read_pictures(shipped("demo") / "walkers.mp4", count)
+
+
+def read_pictures(path: Path, count: int) -> list[Image]:
+    """At most ``count`` pictures (H, W, 3) uint8 BGR of a folder, a picture or a video.
+
+    Files are taken evenly from first to last, and so are the frames of each video. What cannot be
+    read is left out, and a line says so.
+
+    Raises:
+        InputError: there is not one picture.
+    """
+    names = expand([str(path)])
+    chosen = [names[i] for i in spread(count, len(names))]
+    each = -(-count // len(chosen))
+    pictures: list[Image] = []
+    failed: list[InputError] = []
+    for name in chosen:
+        try:
+            pictures += _frames(name, each)
+        except InputError as e:
+            failed.append(e)
+    if not pictures:
+        reason = str(failed[0]) if failed else "it holds none"
+        raise InputError(f"calibration: no picture in {path}: {reason}")
+    if failed:
+        log.warning("calibration: %d of %d files left out: %s", len(failed), len(chosen), failed[0])
+    return pictures[:count]
+
+
+def spread(count: int, total: int) -> list[int]:
+    """At most ``count`` of ``total`` places, evenly from the first to the last."""
+    count = min(count, total)
+    return [round(i * (total - 1) / max(1, count - 1)) for i in range(count)]
+
+
+def fingerprint(pictures: list[Image]) -> str:
+    """sha256 of all pixels."""
+    found = hashlib.sha256()
+    for picture in pictures:
+        found.update(repr(picture.shape).encode())
+        found.update(picture.tobytes())
+    return found.hexdigest()
+
+
+def _frames(name: str, count: int) -> Iterator[Image]:
+    source = open_source(name)
+    try:
+        if source.info.live:
+            raise InputError(f"{source.info.name}: is live", expected="files to calibrate with")
+        every = max(1, (source.info.frames or count) // count)
+        for frame in source.frames(Span(every=every, max_frames=count)):
+            yield _reduced(frame.image)
+    finally:
+        source.close()
+
+
+def _reduced(image: Image) -> Image:
+    scale = (_MOST_PIXELS / (image.shape[0] * image.shape[1])) ** 0.5
+    if scale >= 1:
+        return image
+    smaller = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(smaller, np.uint8)

@@ -1,0 +1,178 @@
+"""What is to be built: every choice made, before anything is built."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, get_args
+
+from posert.engine_builder.cache import Request
+from posert.engine_builder.compact import peaks_limit
+from posert.errors import ConfigError, EngineError, ModelError
+from posert.gpu import cpu
+from posert.manifest import (
+    Backend,
+    Form,
+    Line,
+    Precision,
+    Profile,
+    device_of,
+    file_sha256,
+    installed_version,
+)
+from posert.model_card import InputCard, ModelCard
+from posert.postprocess.settings import ParserSettings
+from posert.postprocess.topology import Topology
+from posert.runtime.preprocess import InputSize, check_size
+from posert.settings import BuildSettings, RunSettings
+
+# What is faster; docs/engines.md has the measurements.
+_FORMS: Final[dict[str, Form]] = {
+    "onnxruntime": "maps",
+    "onnxruntime-cuda": "compact",
+    "tensorrt": "compact",
+    "tensorrt-rtx": "compact",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An engine to be built; two equal plans give the same engine."""
+
+    card: ModelCard
+    topology: Topology
+    backend: Backend
+    form: Form
+    precision: Precision
+    profile: Profile
+    size: InputSize  # pixels: the long side, or (height, width)
+    parser: ParserSettings | None  # baked into the compact form; None for the maps form
+    source: Path  # the ONNX it starts from
+    source_precision: Precision
+    targets: tuple[str, ...] = ()  # compute capabilities; none: this device
+
+    @property
+    def line(self) -> Line:
+        """The program that builds and runs it."""
+        return "onnxruntime" if self.backend == "onnxruntime-cuda" else self.backend
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether the ONNX itself is the engine: nothing is to be built."""
+        on_onnxruntime = self.line == "onnxruntime"
+        return on_onnxruntime and self.form == "maps" and self.precision == self.source_precision
+
+    def request(self) -> Request:
+        """All that the engine will be made of, known without making it.
+
+        Calibration pictures are left out: a run takes the int8 engine that is there.
+
+        Raises:
+            EngineError: its line is not installed, or there is no GPU to build for.
+        """
+        version = installed_version(self.line)
+        if version is None:
+            raise EngineError(f"{self.line} is not installed", fix="see: posert doctor")
+        device = device_of(self.backend) or (cpu() if self.targets else None)
+        if device is None:
+            raise EngineError(
+                f"{self.backend}: there is no NVIDIA GPU here to build for",
+                fix="TensorRT-RTX builds for others: --backend tensorrt-rtx --target 8.9",
+            )
+        return Request(
+            model=self.card.name,
+            backend=self.backend,
+            form=self.form,
+            precision=self.precision,
+            source_sha256=file_sha256(self.source),
+            line=self.line,
+            line_version=version,
+            device=device,
+            profile=self.profile,
+            targets=self.targets,
+            parser=asdict(self.parser) if self.parser is not None else None,
+            options={
+                "input": asdict(self.card.input),
+                "outputs": asdict(self.card.outputs),
+                "topology": self.topology.rows.tolist(),
+            },
+        )
+
+    def __str__(self) -> str:
+        return f"{self.card.name} for {self.backend}, {self.precision}, {self.form} form"
+
+
+def make_plan(
+    card: ModelCard,
+    topology: Topology,
+    backend: Backend,
+    settings: RunSettings,
+    build: BuildSettings,
+) -> Plan:
+    """The engine that ``settings`` and ``build`` ask for on ``backend``.
+
+    Raises:
+        ConfigError: sizes, batch or targets are wrong.
+        ModelError: the precision that is asked for cannot be had from this model.
+    """
+    form = _FORMS[backend] if settings.form == "auto" else settings.form
+    source, source_precision, precision = _source(card, backend, settings.precision)
+    if precision == "int8" and backend == "onnxruntime-cuda":
+        raise ConfigError("precision", got="int8", expected=f"fp16 or fp32: {backend} has no int8")
+    if build.targets and backend != "tensorrt-rtx":
+        raise ConfigError("--target", got=backend, expected="tensorrt-rtx; others build for here")
+    size = check_size(card.input, settings.input_size)
+    profile = _profile(size, card.input, build.batch)
+    parser = _baked(card, topology, settings, profile) if form == "compact" else None
+    return Plan(
+        card, topology, backend, form, precision, profile, size, parser, source,
+        source_precision, build.targets,
+    )  # fmt: skip
+
+
+def _source(card: ModelCard, backend: Backend, wanted: str) -> tuple[Path, Precision, Precision]:
+    """The ONNX to start from, its precision, and the precision to end with."""
+    made = {v.precision: card.folder / v.onnx for v in card.variants if v.backend == backend}
+    precision: Precision
+    if wanted in get_args(Precision):
+        precision = wanted  # type: ignore[assignment]  # of the line above
+    elif backend == "onnxruntime":
+        precision = "int8" if "int8" in made else "fp32"
+    else:
+        precision = "fp16"
+    if precision in made:
+        return made[precision], precision, precision
+    if card.onnx_path.suffix != ".onnx":
+        raise ModelError(f"{card.onnx_path}: is no ONNX file")
+    return card.onnx_path, "fp32", precision
+
+
+def _profile(size: InputSize, card: InputCard, batch: tuple[int, int, int]) -> Profile:
+    """Shapes to build for; a long side leaves the shape to the picture: 16:9 is the best one."""
+    if isinstance(size, tuple) or card.fixed or card.resize == "stretch":
+        height, width = size if isinstance(size, tuple) else (size, size)
+        return Profile(batch, (height,) * 3, (width,) * 3)
+    least = card.multiple
+    landscape = -(-size * 9 // 16 // least) * least
+    return Profile(batch, (least, landscape, size), (least, size, size))
+
+
+def _baked(
+    card: ModelCard, topology: Topology, settings: RunSettings, profile: Profile
+) -> ParserSettings:
+    """Settings that the graph holds; those that the host applies are left at their defaults.
+
+    A threshold above the card's is the host's too, so that raising it builds nothing anew.
+    """
+    wanted = settings.parser_settings(card)
+    of_card = card.trt_pose_parser if wanted.reference else card.parser
+    stride = card.outputs.stride
+    cells = (profile.height[1] // stride, profile.width[1] // stride)
+    most = settings.max_peaks or peaks_limit(topology, wanted, cells)
+    return ParserSettings(
+        threshold=min(wanted.threshold, of_card.threshold),
+        window=wanted.window,
+        samples=wanted.samples,
+        max_peaks=most,
+        reference=wanted.reference,
+    )
