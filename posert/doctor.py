@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
+from functools import cache
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
+from posert.config import environment
 from posert.errors import PosertError
+from posert.manifest import Line, installed_version
+from posert.runtime.engine import BACKENDS, why_not
 
+if TYPE_CHECKING:
+    from posert.pose import Pose
+
+_TENSORRT: Final[tuple[Line, ...]] = ("tensorrt", "tensorrt-rtx")
 State = Literal["ok", "missing", "broken"]
 
 
@@ -29,7 +37,8 @@ def examine() -> Iterator[Check]:
     """Every check in turn; none raises."""
     for look in (
         _python, _opencv, _gstreamer, _ffmpeg, _x264, _nvenc,
-        _gpu, _onnxruntime, _cuda_provider, _tensorrt, _model, _self_test,
+        _gpu, _onnxruntime, _cuda_provider, _tensorrt, _pycuda, _backends, _engine_cache, _model,
+        _self_test,
     ):  # fmt: skip
         yield _guarded(look)
 
@@ -137,28 +146,67 @@ def _cuda_provider() -> Check:
 
 
 def _tensorrt() -> Check:
-    if find_spec("tensorrt") is None:
+    found = [f"{line} {v}" for line in _TENSORRT if (v := installed_version(line))]
+    if not found:
         return Check(
             "TensorRT",
             "missing",
-            "no Python module tensorrt; this version of posert does not use it yet",
-            "it comes with JetPack and NVIDIA's TensorRT containers",
+            "no Python module tensorrt or tensorrt_rtx",
+            "it comes with JetPack and NVIDIA's TensorRT containers; for RTX GPUs: "
+            "pip install 'posert[rtx]'",
         )
-    module: Any = import_module("tensorrt")
-    return Check("TensorRT", "ok", f"{module.__version__}; this version does not use it yet")
+    return Check("TensorRT", "ok", ", ".join(found))
+
+
+def _pycuda() -> Check:
+    if find_spec("pycuda") is not None:
+        import pycuda
+
+        return Check("pycuda", "ok", str(pycuda.VERSION_TEXT))
+    return Check(
+        "pycuda",
+        "missing",
+        "TensorRT engines do not run, and onnxruntime copies more than it must",
+        "with an NVIDIA GPU and nvcc: pip install 'posert[cuda]'",
+    )
+
+
+def _backends() -> Check:
+    usable = [backend for backend in BACKENDS if why_not(backend) is None]
+    if not usable:
+        return Check("backends", "broken", "none works here", "pip install onnxruntime")
+    return Check("backends", "ok", f"{', '.join(usable)}; auto takes the first that does its work")
+
+
+def _engine_cache() -> Check:
+    folder = environment().cache
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if os.access(there, os.W_OK | os.X_OK) and there.is_dir():
+        return Check("engine cache", "ok", str(folder))
+    return Check(
+        "engine cache",
+        "missing",
+        f"{folder} cannot be written: engines are built anew for every run",
+        "set POSERT_CACHE to a folder that can",
+    )
+
+
+@cache
+def _default_pose() -> Pose:
+    from posert.pose import Pose
+
+    return Pose()
 
 
 def _model() -> Check:
-    from posert.pose import Pose
-
-    pose = Pose()
+    pose = _default_pose()
     return Check("default model", "ok", f"{pose.card.name} on {pose.engine.name}")
 
 
 def _self_test() -> Check:
     from posert.self_test import REQUIRED, run_self_test
 
-    result = run_self_test()
+    result = run_self_test(_default_pose())
     found = (
         f"{result.keypoints_found:.0%} of the visible keypoints of {result.people} people in "
         f"{result.frames} frames (at least {REQUIRED:.0%} expected)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from posert.types import Float32, People, PoseMaps, PoseTensors
 THRESHOLD = 0.1
 SETTINGS = ParserSettings(THRESHOLD, max_peaks=100, min_parts=3, min_score=0.05, reference=False)
 GOLDEN = Path(__file__).parents[1] / "golden"
+Person = Sequence[Sequence[float]]
 TOPOLOGY = read_topology(find_card("pose-small").topology_path)
 
 
@@ -47,7 +48,7 @@ def of(maps: PoseMaps) -> Finding:
     return finding(maps, TOPOLOGY, SETTINGS)
 
 
-def found(points: list[tuple[float, float, float, float]], *people: list[list[float]]) -> Finding:
+def found(points: list[tuple[float, float, float, float]], *people: Person) -> Finding:
     """Peaks (type, y, x, score) and people of two keypoints x, y (NaN for what is missing)."""
     keypoints = np.array([[[x, y, 0.9] for x, y in person] for person in people], np.float32)
     scores = np.ones(len(people), np.float32)
