@@ -136,6 +136,30 @@ def test_no_weight_becomes_infinite_or_nothing() -> None:
     assert half[5] == 0.5
 
 
+def test_sizes_are_computed_in_float32(tmp_path: Path, pictures: list[Float32]) -> None:
+    """Old exporters enlarge by a factor that they compute in float; float16 has no 2,049."""
+    weights: Weights = {
+        "w": np.ones((18, 3, 1, 1), np.float32),
+        "last": np.array(3, np.int64),
+        "times": np.array([1025], np.float32),
+        "three": np.array([1, 18, 1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Conv", ["input", "w"], ["a"]),
+        helper.make_node("Shape", ["a"], ["shape"]),
+        helper.make_node("Gather", ["shape", "last"], ["width"]),
+        helper.make_node("Cast", ["width"], ["wide"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", ["wide", "times"], ["wider"]),
+        helper.make_node("Cast", ["wider"], ["size"], to=onnx.TensorProto.INT64),
+        helper.make_node("Concat", ["three", "size"], ["sizes"], axis=0),
+        helper.make_node("Resize", ["a", "", "", "sizes"], ["cmap"]),
+    ]
+    save(tmp_path / "net.onnx", nodes, weights, {"cmap": 18})
+    half = to_fp16(onnx.load(str(tmp_path / "net.onnx")))
+    (cmap,) = run(half, pictures[0][..., :1, :3])
+    assert cmap.shape == (1, 18, 1, 3075)
+
+
 def test_fp16_refuses_branches() -> None:
     value = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
     constant = helper.make_node("Constant", [], ["y"], value_float=1.0)
