@@ -7,17 +7,13 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from posert.config import environment
 from posert.errors import PosertError
 from posert.manifest import Line, installed_version
 from posert.runtime.engine import BACKENDS, why_not
-
-if TYPE_CHECKING:
-    from posert.pose import Pose
 
 _TENSORRT: Final[tuple[Line, ...]] = ("tensorrt", "tensorrt-rtx")
 State = Literal["ok", "missing", "broken"]
@@ -37,7 +33,7 @@ def examine() -> Iterator[Check]:
     """Every check in turn; none raises."""
     for look in (
         _python, _opencv, _gstreamer, _ffmpeg, _x264, _nvenc,
-        _gpu, _onnxruntime, _cuda_provider, _tensorrt, _pycuda, _backends, _engine_cache, _model,
+        _gpu, _onnxruntime, _cuda_provider, _tensorrt, _pycuda, _backends, _engine_cache,
         _self_test,
     ):  # fmt: skip
         yield _guarded(look)
@@ -191,25 +187,17 @@ def _engine_cache() -> Check:
     )
 
 
-@cache
-def _default_pose() -> Pose:
-    from posert.pose import Pose
-
-    return Pose()
-
-
-def _model() -> Check:
-    pose = _default_pose()
-    return Check("default model", "ok", f"{pose.card.name} on {pose.engine.name}")
-
-
 def _self_test() -> Check:
+    """The default model on the shipped clip."""
+    from posert.pose import Pose
     from posert.self_test import REQUIRED, run_self_test
 
-    result = run_self_test(_default_pose())
+    pose = Pose()
+    result = run_self_test(pose)
     found = (
-        f"{result.keypoints_found:.0%} of the visible keypoints of {result.people} people in "
-        f"{result.frames} frames (at least {REQUIRED:.0%} expected)"
+        f"{pose.card.name} on {pose.engine.name} finds {result.keypoints_found:.0%} of the visible "
+        f"keypoints of {result.people} people in {result.frames} frames (at least {REQUIRED:.0%} "
+        "expected)"
     )
     if result.keypoints_found >= REQUIRED:
         return Check("self-test", "ok", found)

@@ -89,9 +89,10 @@ def test_doctor_reports_a_broken_model(
     broken.mkdir(parents=True)
     for name in ("card.yaml", "topology.json"):
         (broken / name).write_bytes((shipped("models") / "pose-small" / name).read_bytes())
-    (broken / "pose-small.onnx").write_bytes(b"not an onnx")
+    for name in ("pose-small.onnx", "pose-small.int8.onnx"):
+        (broken / name).write_bytes(b"not an onnx")
     monkeypatch.setenv("POSERT_MODELS", str(tmp_path / "models"))
     outcome = posert("doctor")
     assert outcome.code == 8
-    assert "broken   model" in outcome.out.replace("default ", "")
+    assert "broken   self test" in outcome.out
     assert "Traceback" not in outcome.out + outcome.err
