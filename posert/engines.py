@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from posert.building.build import provide
+from posert.building.files import ENDING
 from posert.building.judging import Accuracy, Judged
 from posert.building.plan import make_plan
 from posert.engine_builder.card import find_card, read_topology, verify_files
-from posert.errors import EngineError
+from posert.errors import EngineError, InputError, ModelError
 from posert.evaluate import evaluate
 from posert.manifest import Backend, EngineFile
 from posert.runtime.engine import BACKENDS, check_backend, why_not
@@ -59,6 +61,9 @@ def build_engine(
         "targets": targets, "timing_cache": timing_cache, "force": force,
     }  # fmt: skip
     build = read_build_settings(given)
+    if chosen.model.endswith(ENDING):
+        expected = "the model it is to be made of: a name, folder, card.yaml or .onnx"
+        raise ModelError(f"{chosen.model}: is an engine already", expected=expected)
     card = find_card(chosen.model)
     topology = read_topology(card.topology_path)
     verify_files(card)
@@ -77,14 +82,21 @@ def _backend(wanted: str, targets: tuple[str, ...]) -> Backend:
     for backend, reason in reasons.items():
         if reason is None:
             return backend
-    raise EngineError(f"no backend works here ({reasons})", fix="see: posert doctor")
+    told = "; ".join(f"{backend}: {reason}" for backend, reason in reasons.items())
+    raise EngineError(f"no backend works here ({told})", fix="see: posert doctor")
 
 
 def _accuracy(build: BuildSettings) -> Accuracy | None:
-    """AP of an engine on the annotated calibration pictures."""
+    """AP of an engine on the annotated calibration pictures.
+
+    Raises:
+        InputError: there are no annotations.
+    """
     annotations, images = build.annotations, build.calibration
     if annotations is None or images is None:
         return None
+    if not os.path.isfile(annotations):  # told before minutes of building
+        raise InputError(f"{annotations}: no such file", expected="COCO keypoints")
 
     def accuracy(judged: Judged) -> float:
         return evaluate(judged, annotations, images).metrics["AP"]

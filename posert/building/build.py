@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
@@ -11,13 +13,14 @@ from typing import Any
 from posert.building.judging import Accuracy, judge_engine
 from posert.building.pictures import fingerprint, read_pictures, shipped_pictures, spread
 from posert.building.plan import Plan
+from posert.building.weights import source_sha256
 from posert.engine_builder.cache import Built, Cache
 from posert.engine_builder.compact import compact
 from posert.engine_builder.onnx_check import check_onnx, load_onnx
 from posert.engine_builder.precision import to_fp16
 from posert.engine_builder.quantise import to_int8
 from posert.engine_builder.tensorrt import BuildOptions, build_serialized, load_tensorrt
-from posert.errors import ConfigError, EngineError
+from posert.errors import ConfigError, EngineError, OutputError
 from posert.manifest import EngineFile, Gate
 from posert.runtime.preprocess import fit, normalise
 from posert.settings import BuildSettings
@@ -34,32 +37,43 @@ def provide(
     plan: Plan,
     build: BuildSettings,
     accuracy: Accuracy | None = None,
-    cache: Cache | None = None,
+    spare: Callable[[], Cache] | None = None,
 ) -> EngineFile:
     """The engine of ``plan``: the ONNX as it is, from the cache, or built now and kept there.
+
+    Args:
+        plan: what is wanted.
+        build: how it is built, where it is not there yet.
+        accuracy: AP on annotated pictures, for the gate.
+        spare: makes the place for an engine if the cache cannot be written.
 
     Raises:
         EngineError: it cannot be built, or the gate refuses it.
         ModelError: the ONNX is refused.
         InputError: there is nothing to calibrate with.
         ConfigError: int8 without calibration.
-        OutputError: the cache cannot be written, and ``build`` asks for an engine to be kept.
+        OutputError: the cache cannot be written, and there is no ``spare``.
     """
     if plan.as_it_is:
+        if build.calibration is not None:
+            log.warning("calibration is left out: %s is run as it is", plan.source)
+        source_sha256(plan.source)  # all its weights are there
         check_onnx(plan.card, plan.topology)
         return EngineFile(plan.source, plan.form, plan.precision, plan.profile.size)
     request = plan.request()
     pictures = _pictures(build)
-    engines = cache or Cache()
+    engines = Cache()
     found = None if build.force else engines.find(request)
-    if found is not None and _calibrated_so(found, build, pictures):
+    if found is not None and _as_asked(found, pictures, accuracy):
         return found
-
-    return engines.get_or_build(
-        request,
-        lambda: _make(plan, build, pictures, accuracy),
-        force=build.force or found is not None,
-    )
+    make = cache(lambda: _make(plan, build, pictures, accuracy))  # once, whatever the disk says
+    try:
+        return engines.get_or_build(request, make, force=build.force or found is not None)
+    except OutputError as e:
+        if spare is None:
+            raise
+        log.warning("%s; the engine is not kept", e)
+    return spare().get_or_build(request, make)
 
 
 def _pictures(build: BuildSettings) -> list[Image]:
@@ -69,11 +83,14 @@ def _pictures(build: BuildSettings) -> list[Image]:
     return read_pictures(build.calibration, _CALIBRATION_PICTURES)
 
 
-def _calibrated_so(found: EngineFile, build: BuildSettings, pictures: list[Image]) -> bool:
-    """Whether an int8 engine that is there was calibrated with these pictures, or any will do."""
-    if found.precision != "int8" or not pictures:
-        return True
-    return found.manifest is not None and _mark(pictures) in found.manifest.flags
+def _as_asked(found: EngineFile, pictures: list[Image], accuracy: Accuracy | None) -> bool:
+    """Whether what is there was calibrated with these pictures, where int8; and has an AP."""
+    made = found.manifest
+    if made is None:
+        return False
+    judged = accuracy is None or (made.gate is not None and made.gate.ap_candidate is not None)
+    calibrated = found.precision != "int8" or not pictures or _mark(pictures) in made.flags
+    return judged and calibrated
 
 
 def _mark(pictures: list[Image]) -> str:
@@ -112,7 +129,7 @@ def _in_precision(plan: Plan, pictures: list[Image]) -> Any:
     if not pictures:
         raise ConfigError(
             f"int8 of {plan.card.name}: there is nothing to calibrate with",
-            fix="posert build-engine --precision int8 --calibration FOLDER_OR_VIDEO",
+            fix="posert build-engine MODEL --precision int8 --calibration FOLDER_OR_VIDEO",
         )
     log.info("calibrating with %d pictures", len(pictures))
     return to_int8(

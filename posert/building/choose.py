@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,9 +12,10 @@ from posert.building.files import ENDING, open_file
 from posert.building.plan import make_plan
 from posert.engine_builder.cache import Cache
 from posert.engine_builder.card import verify_files
-from posert.errors import EngineError, OutputError
+from posert.engine_builder.tensorrt import load_tensorrt
+from posert.errors import EngineError
 from posert.gpu import first_gpu
-from posert.manifest import Backend
+from posert.manifest import Backend, installed_version
 from posert.model_card import ModelCard
 from posert.postprocess.topology import Topology
 from posert.runtime.engine import BACKENDS, Engine, check_backend, open_engine, why_not
@@ -34,24 +36,33 @@ def open_best(card: ModelCard, topology: Topology, settings: RunSettings) -> Eng
     if settings.model.endswith(ENDING):
         return open_file(Path(settings.model), card, settings)
     if settings.backend != "auto":
-        check_backend(settings.backend)
+        backend = check_backend(settings.backend)
+        verify_files(card)
+        _refuse_absent(backend)
+        return _open(backend, card, topology, settings)
     verify_files(card)
     reasons: list[str] = []
     for backend in BACKENDS:
-        if settings.backend not in ("auto", backend):
-            continue
         reason = why_not(backend)
         if reason is None:
             try:
                 _tell_of_gpu(backend, reasons)
                 return _open(backend, card, topology, settings)
             except EngineError as e:
-                if settings.backend != "auto":
-                    raise
                 reason = str(e)
                 log.warning("not using %s: %s", backend, reason)
         reasons.append(f"{backend}: {reason}")
     raise EngineError(f"no engine works here ({'; '.join(reasons)})", fix="see: posert doctor")
+
+
+def _refuse_absent(backend: Backend) -> None:
+    """Refuse a backend that cannot work here, with how to get it."""
+    reason = why_not(backend)
+    if reason is None:
+        return
+    if backend in ("tensorrt", "tensorrt-rtx") and installed_version(backend) is None:
+        load_tensorrt(backend)  # says how to get it
+    raise EngineError(f"{backend} does not work here: {reason}", fix="see: posert doctor")
 
 
 def _tell_of_gpu(backend: Backend, reasons: list[str]) -> None:
@@ -63,10 +74,10 @@ def _tell_of_gpu(backend: Backend, reasons: list[str]) -> None:
 def _open(backend: Backend, card: ModelCard, topology: Topology, settings: RunSettings) -> Engine:
     build = BuildSettings()
     plan = make_plan(card, topology, backend, settings, build)
-    try:
-        return open_engine(card, provide(plan, build), backend, settings.workers)
-    except OutputError as e:
-        log.warning("%s; the engine is not kept", e)
-    with TemporaryDirectory() as folder:  # engines are read when they are opened
-        file = provide(plan, build, cache=Cache(Path(folder)))
+    with ExitStack() as stack:  # engines are read when they are opened
+
+        def spare() -> Cache:
+            return Cache(Path(stack.enter_context(TemporaryDirectory())))
+
+        file = provide(plan, build, spare=spare)
         return open_engine(card, file, backend, settings.workers)

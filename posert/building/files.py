@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import suppress
+from errno import EISDIR
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from posert.building.plan import profile_of
 from posert.engine_builder.cache import Built, Cache, Request
 from posert.engine_builder.torch2trt import Torch2trtEngine
 from posert.errors import ConfigError, EngineError, OutputError
@@ -25,6 +29,7 @@ from posert.model_card import ModelCard
 from posert.postprocess.settings import ParserSettings
 from posert.runtime.engine import Engine
 from posert.runtime.engine import open_engine as run_engine
+from posert.runtime.preprocess import InputSize, check_size
 from posert.settings import RunSettings
 
 ENDING = ".engine"
@@ -40,15 +45,42 @@ def open_file(path: Path, card: ModelCard, settings: RunSettings) -> Engine:
     file = open_engine(path)
     assert file.manifest is not None  # of open_engine
     made = file.manifest
-    if settings.backend not in ("auto", made.backend):
-        raise ConfigError(f"{path}: backend", got=settings.backend, expected=made.backend)
+    for name in ("backend", "form", "precision"):
+        if (asked := getattr(settings, name)) not in ("auto", getattr(made, name)):
+            raise ConfigError(f"{path}: {name}", got=asked, expected=getattr(made, name))
+    _check_size(path, made.profile, card, settings)
     if made.parser is not None:
         _check_parser(path, made.parser, settings.parser_settings(card))
+        if (settings.max_peaks or 0) > (most := made.parser["max_peaks"]):
+            expected = f"at most {most}, which are built in"
+            raise ConfigError(f"{path}: max_peaks", got=settings.max_peaks, expected=expected)
     return run_engine(card, file, made.backend, settings.workers)
 
 
+def _check_size(path: Path, built: Profile, card: ModelCard, settings: RunSettings) -> None:
+    size = check_size(card.input, settings.input_size)
+    wanted = profile_of(size, card.input, built.batch)
+    axes = ((wanted.height, built.height), (wanted.width, built.width))
+    if all(has[0] <= asks[0] and asks[2] <= has[2] for asks, has in axes):
+        return
+    (least_h, _, height), (least_w, _, width) = built.height, built.width
+    one = f"{height}x{width}"
+    expected = one if built.size else f"{least_h}x{least_w} to {one}"
+    fix = f"--input-size {one if built.size else min(height, width)}"
+    raise ConfigError(f"{path}: input size", got=_written(size), expected=expected, fix=fix)
+
+
+def _written(size: InputSize) -> str:
+    return f"{size[0]}x{size[1]}" if isinstance(size, tuple) else str(size)
+
+
 def _check_parser(path: Path, built_in: dict[str, Any], wanted: ParserSettings) -> None:
-    for name in ("reference", "window", "samples"):
+    parsers = ("posert", "trt_pose")
+    if built_in["reference"] != wanted.reference:
+        right = parsers[built_in["reference"]]
+        got, fix = parsers[wanted.reference], f"--parser {right}"
+        raise ConfigError(f"{path}: parser", got=got, expected=f"{right}, built in", fix=fix)
+    for name in ("window", "samples"):
         got = getattr(wanted, name)
         if built_in[name] != got:
             raise ConfigError(f"{path}: {name}", got=got, expected=f"{built_in[name]}, built in")
@@ -65,18 +97,41 @@ def save(file: EngineFile, path: Path) -> EngineFile:
         EngineError: the engine is an ONNX as it is: it has no manifest.
         OutputError: it cannot be written.
     """
-    if path.suffix != ENDING:
-        raise ConfigError("--output", got=path, expected=f"a name that ends in {ENDING}")
+    check_ending(path)
     if file.manifest is None:
         raise EngineError(f"{file.path} is run as it is", fix=f"give it as --model {file.path}")
+    parts = {file.path: path, sidecar(file.path): sidecar(path)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sidecar(path).unlink(missing_ok=True)  # an engine without its manifest is refused
-        shutil.copyfile(file.path, path)
-        shutil.copyfile(sidecar(file.path), sidecar(path))
+        if os.path.isdir(path):
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        for part, target in parts.items():
+            shutil.copyfile(part, _partial(target))
+        for target in (sidecar(path), path):  # an engine without its manifest is refused
+            target.unlink(missing_ok=True)
+        for target in parts.values():
+            _partial(target).replace(target)
     except OSError as e:
         raise OutputError(f"{path}: cannot be written", got=e.strerror) from e
+    finally:
+        for target in parts.values():
+            with suppress(OSError):  # gone already where all went well
+                _partial(target).unlink(missing_ok=True)
     return read_engine(path)
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a name for an engine that a run would not take for one.
+
+    Raises:
+        ConfigError: it ends in something else than .engine.
+    """
+    if path.suffix != ENDING:
+        raise ConfigError("--output", got=path, expected=f"a name that ends in {ENDING}")
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def import_torch2trt(

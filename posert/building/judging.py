@@ -54,13 +54,14 @@ def judge_engine(
         accuracy: AP on annotated pictures.
     """
     settings = _settings(plan)
+    # First, as what is wrong with the network is then told of its own file
+    reference = _judged(plan, EngineFile(plan.card.onnx_path), "onnxruntime", settings)
     with TemporaryDirectory() as name:
         folder = Path(name)
         runs_here = not plan.targets and why_not(plan.backend) is None
         backend: Backend = plan.backend if runs_here else "onnxruntime"
         file = _written(folder, "engine", engine if runs_here else onnx, plan, plan.form)
         candidate = _judged(plan, file, backend, settings)
-        reference = _judged(plan, EngineFile(plan.card.onnx_path), "onnxruntime", settings)
         theirs = list(_findings(candidate, settings, pictures))
         if plan.form == "compact" and plan.precision != "fp32":
             maps = _judged(

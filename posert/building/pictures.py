@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from posert.config import shipped
 from posert.errors import InputError
+from posert.runtime.sources.capture import is_address
 from posert.runtime.sources.inputs import expand, open_source
 from posert.runtime.sources.source import Span
 from posert.types import Image
@@ -37,8 +39,10 @@ def read_pictures(path: Path, count: int) -> list[Image]:
     read is left out, and a line says so.
 
     Raises:
-        InputError: there is not one picture.
+        InputError: there is not one picture, or the path is a camera or stream.
     """
+    if is_address(str(path)) or re.match(r"\w{2,}:/", str(path)):  # Path makes one of two slashes
+        raise InputError("calibration: a camera or stream", expected="a folder, picture or video")
     names = expand([str(path)])
     chosen = [names[i] for i in spread(count, len(names))]
     each = -(-count // len(chosen))
@@ -75,8 +79,6 @@ def fingerprint(pictures: list[Image]) -> str:
 def _frames(name: str, count: int) -> Iterator[Image]:
     source = open_source(name)
     try:
-        if source.info.live:
-            raise InputError(f"{source.info.name}: is live", expected="files to calibrate with")
         every = max(1, (source.info.frames or count) // count)
         for frame in source.frames(Span(every=every, max_frames=count)):
             yield _reduced(frame.image)

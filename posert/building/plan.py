@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, get_args
 
+from posert.building.weights import source_sha256
 from posert.engine_builder.cache import Request
 from posert.engine_builder.compact import peaks_limit
+from posert.engine_builder.tensorrt import load_tensorrt
 from posert.errors import ConfigError, EngineError, ModelError
 from posert.gpu import cpu
 from posert.manifest import (
@@ -17,7 +19,6 @@ from posert.manifest import (
     Precision,
     Profile,
     device_of,
-    file_sha256,
     installed_version,
 )
 from posert.model_card import InputCard, ModelCard
@@ -33,6 +34,8 @@ _FORMS: Final[dict[str, Form]] = {
     "tensorrt": "compact",
     "tensorrt-rtx": "compact",
 }
+
+_MOST_PEAKS: Final = 256  # of a type; link scores take their square, 5 MB a picture here
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,12 @@ class Plan:
 
         Raises:
             EngineError: its line is not installed, or there is no GPU to build for.
+            ModelError: the ONNX or a file of its weights cannot be read.
         """
         version = installed_version(self.line)
         if version is None:
+            if self.line != "onnxruntime":
+                load_tensorrt(self.line)  # says how to get it
             raise EngineError(f"{self.line} is not installed", fix="see: posert doctor")
         device = device_of(self.backend) or (cpu() if self.targets else None)
         if device is None:
@@ -84,7 +90,7 @@ class Plan:
             backend=self.backend,
             form=self.form,
             precision=self.precision,
-            source_sha256=file_sha256(self.source),
+            source_sha256=source_sha256(self.source),
             line=self.line,
             line_version=version,
             device=device,
@@ -122,11 +128,11 @@ def make_plan(
     if build.targets and backend != "tensorrt-rtx":
         raise ConfigError("--target", got=backend, expected="tensorrt-rtx; others build for here")
     size = check_size(card.input, settings.input_size)
-    profile = _profile(size, card.input, build.batch)
+    profile = profile_of(size, card.input, build.batch)
     parser = _baked(card, topology, settings, profile) if form == "compact" else None
     return Plan(
         card, topology, backend, form, precision, profile, size, parser, source,
-        source_precision, build.targets,
+        source_precision, _in_order(build.targets),
     )  # fmt: skip
 
 
@@ -147,7 +153,12 @@ def _source(card: ModelCard, backend: Backend, wanted: str) -> tuple[Path, Preci
     return card.onnx_path, "fp32", precision
 
 
-def _profile(size: InputSize, card: InputCard, batch: tuple[int, int, int]) -> Profile:
+def _in_order(targets: tuple[str, ...]) -> tuple[str, ...]:
+    """8.9 before 12.0, each once: the same targets are the same engine."""
+    return tuple(sorted(set(targets), key=lambda target: (len(target), target)))
+
+
+def profile_of(size: InputSize, card: InputCard, batch: tuple[int, int, int]) -> Profile:
     """Shapes to build for; a long side leaves the shape to the picture: 16:9 is the best one."""
     if isinstance(size, tuple) or card.fixed or card.resize == "stretch":
         height, width = size if isinstance(size, tuple) else (size, size)
@@ -168,6 +179,9 @@ def _baked(
     of_card = card.trt_pose_parser if wanted.reference else card.parser
     stride = card.outputs.stride
     cells = (profile.height[1] // stride, profile.width[1] // stride)
+    if wanted.max_peaks > _MOST_PEAKS and settings.max_peaks is not None:
+        expected = f"at most {_MOST_PEAKS} in the compact form"
+        raise ConfigError("max_peaks", got=wanted.max_peaks, expected=expected, fix="--form maps")
     most = settings.max_peaks or peaks_limit(topology, wanted, cells)
     return ParserSettings(
         threshold=min(wanted.threshold, of_card.threshold),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,6 +78,8 @@ def build_engine(
     start_logging(quiet=False)
     if via is not None and via != "torch2trt":
         raise typer.BadParameter(f"{via!r} is not torch2trt", param_hint="--via")
+    if via is not None and not model.endswith(".pth"):
+        raise typer.BadParameter("wants a checkpoint, .pth", param_hint="--via")
     if model.endswith(".pth"):
         target_file = output or Path(model).with_suffix(".engine")
         _print(_from_torch(Path(model), card, precision, batch, via, target_file))
@@ -90,25 +93,37 @@ def build_engine(
         "batch": parse_numbers(batch),
         "calibration": calibration,
         "annotations": annotations,
-        "targets": tuple(target.split(",")) if target else (),
+        "targets": parse_targets(target) if target is not None else (),
         "timing_cache": timing_cache,
         "force": force,
     }
     _print(_built(given, options, output))
 
 
-def parse_numbers(text: str) -> tuple[int, ...]:
+def parse_numbers(text: str) -> tuple[int, int, int]:
     """``1,4,16`` as numbers."""
     try:
-        return tuple(int(number) for number in text.split(","))
+        least, usual, most = (int(number) for number in text.split(","))
     except ValueError as e:
         raise typer.BadParameter(f"{text!r} is not MIN,OPT,MAX", param_hint="--batch") from e
+    return least, usual, most
+
+
+def parse_targets(text: str) -> tuple[str, ...]:
+    """``8.6,8.9`` as compute capabilities; whether the builder knows them is left to it."""
+    targets = tuple(target.strip() for target in text.split(","))
+    if not all(re.fullmatch(r"\d+\.\d", target) for target in targets):
+        told = f"{text!r} is not a list of compute capabilities such as 8.6,8.9"
+        raise typer.BadParameter(told, param_hint="--target")
+    return targets
 
 
 def _built(given: dict[str, Any], options: dict[str, Any], output: Path | None) -> EngineFile:
-    from posert.building.files import save
+    from posert.building.files import check_ending, save
     from posert.engines import build_engine
 
+    if output is not None:
+        check_ending(output)  # before minutes of building
     file = build_engine(**given, **options)
     return save(file, output) if output is not None else file
 
@@ -117,11 +132,14 @@ def _from_torch(
     path: Path, card: str, precision: str, batch: str, via: str | None, output: Path
 ) -> EngineFile:
     """An engine of torch2trt, out of its file or made by it now."""
-    from posert.building.files import import_torch2trt
+    from posert.building.files import check_ending, import_torch2trt
     from posert.engine_builder.card import find_card
     from posert.engine_builder.torch2trt import convert_with_torch2trt, read_torch2trt
+    from posert.settings import read_settings
 
-    chosen: Precision = "fp32" if precision == "fp32" else "fp16"
+    asked = read_settings(None, {"precision": precision}).precision
+    chosen: Precision = "fp16" if asked == "auto" else asked
+    check_ending(output)
     model = find_card(card)
     if via is None:
         engine = read_torch2trt(path)
