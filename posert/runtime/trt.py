@@ -1,0 +1,271 @@
+"""The TensorRT adapter, for TensorRT 8.6 to 11 and TensorRT-RTX: what they share is enough."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from posert.errors import EngineError, ModelError
+from posert.manifest import EngineFile, Form
+from posert.model_card import ModelCard
+from posert.runtime.cuda import Gpu, Stream, open_gpu
+from posert.runtime.network_io import NetworkIO
+from posert.runtime.slots import DEFAULT_SLOTS, Binding, Network, Slots, Spec
+from posert.types import Images, PoseOutput
+
+# of TensorRT's DataType, by name; trt.nptype of 8.6 needs a NumPy older than 1.24
+_DTYPES: Final = {
+    "FLOAT": np.float32, "HALF": np.float16, "INT8": np.int8, "INT32": np.int32,
+    "INT64": np.int64, "BOOL": np.bool_, "UINT8": np.uint8,
+}  # fmt: skip
+_SOURCES = re.compile(r"^.*?Error Code \d+: |\bIn \S+ at \S+:\d+ ?")  # lines of TensorRT's own code
+_LONGEST = 400  # characters of TensorRT's log in an error
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The input shapes that an engine takes, ends included."""
+
+    least: tuple[int, ...]
+    most: tuple[int, ...]
+
+    def batches(self, frames: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+        """``frames`` in batches that the engine takes; the last may be filled up with its last.
+
+        Raises:
+            EngineError: the frames themselves are too small or too large.
+        """
+        inner = frames.shape[1:]
+        limits = zip(inner, self.least[1:], self.most[1:], strict=True)
+        if not all(low <= side <= high for side, low, high in limits):
+            expected = f"{_written(self.least[1:])} to {_written(self.most[1:])}"
+            raise EngineError(
+                "this engine was built for another input size",
+                got=_written(inner),
+                expected=_written(self.least[1:]) if self.least == self.most else expected,
+                fix="build one with posert build-engine --size HxW",
+            )
+        for first in range(0, len(frames), self.most[0]):
+            batch = frames[first : first + self.most[0]]
+            short = self.least[0] - len(batch)
+            yield np.concatenate([batch, *[batch[-1:]] * short]) if short > 0 else batch
+
+
+class TrtEngine:
+    """A TensorRT engine with an execution context a slot; thread-safe."""
+
+    def __init__(self, io: NetworkIO, takes: Range, slots: Slots, name: str) -> None:
+        self.name = name
+        self.workers = slots.count
+        self._io = io
+        self._takes = takes
+        self._slots = slots
+
+    @property
+    def form(self) -> Form:
+        return self._io.form
+
+    def infer(self, frames: Images) -> list[PoseOutput]:
+        """What the network says of each of ``frames``, uint8 (N, H, W, 3) BGR; N may be any.
+
+        Raises:
+            EngineError: TensorRT failed, or the engine does not take frames of this size.
+        """
+        parts = [self._slots.run(batch) for batch in self._takes.batches(self._io.feed(frames))]
+        tensors = {name: np.concatenate([p[name] for p in parts]) for name in self._io.outputs}
+        return self._io.pictures(
+            {name: tensor[: len(frames)] for name, tensor in tensors.items()}, frames
+        )
+
+    def close(self) -> None:
+        """Frees all that it holds on the GPU."""
+        self._slots.close()
+
+
+def open_tensorrt(card: ModelCard, file: EngineFile, workers: int | None = None) -> TrtEngine:
+    """An engine of TensorRT.
+
+    Raises:
+        EngineError: TensorRT, pycuda or a GPU is missing, or TensorRT refuses the engine.
+    """
+    return _open("tensorrt", "TensorRT", card, file, workers)
+
+
+def open_tensorrt_rtx(card: ModelCard, file: EngineFile, workers: int | None = None) -> TrtEngine:
+    """An engine of TensorRT-RTX.
+
+    Raises:
+        EngineError: TensorRT-RTX, pycuda or a GPU is missing, or TensorRT-RTX refuses the engine.
+    """
+    return _open("tensorrt_rtx", "TensorRT-RTX", card, file, workers)
+
+
+def _open(
+    module: str, title: str, card: ModelCard, file: EngineFile, workers: int | None
+) -> TrtEngine:
+    try:
+        library = import_module(module)
+    except ImportError as e:
+        raise EngineError(f"{title} is not installed", fix="see: posert doctor") from e
+    gpu = open_gpu()
+    name = f"{title} {library.__version__} ({gpu.name}, {file.precision}, {file.form} form)"
+    return make_engine(library, gpu, NetworkIO.of(card, file), file, name, workers)
+
+
+def make_engine(
+    library: Any, gpu: Gpu, io: NetworkIO, file: EngineFile, name: str, workers: int | None
+) -> TrtEngine:
+    """The engine in ``file``; ``library`` is the module ``tensorrt`` or ``tensorrt_rtx``.
+
+    Raises:
+        EngineError: TensorRT refuses the engine, with what it says.
+        ModelError: the engine is that of another network.
+    """
+    with gpu.current():
+        said = Log()
+        runtime = library.Runtime(_logger(library, said))
+        engine = runtime.deserialize_cuda_engine(_read(file))
+        if engine is None:
+            raise EngineError(
+                f"{file.path} cannot run here: {said.reason()}",
+                fix="an engine fits one TensorRT and kind of GPU: run posert build-engine again",
+            )
+        keep = (runtime, engine)  # contexts do not keep them alive in all versions
+        takes = _tensors(library, engine, io, file)
+        networks = list(_contexts(keep, said, io, workers or DEFAULT_SLOTS, gpu))
+        return TrtEngine(io, takes, Slots(gpu, networks), name)
+
+
+def _read(file: EngineFile) -> bytes:
+    try:
+        return file.path.read_bytes()
+    except OSError as e:
+        raise EngineError(f"{file.path}: cannot be read: {e.strerror}") from e
+
+
+def _tensors(library: Any, engine: Any, io: NetworkIO, file: EngineFile) -> Range:
+    """What the engine takes; refused where its tensors are not those of the network."""
+    names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+    inputs = [n for n in names if engine.get_tensor_mode(n) == library.TensorIOMode.INPUT]
+    outputs = [n for n in names if n not in inputs]
+    if inputs != [io.input] or not set(io.outputs) <= set(outputs):
+        raise ModelError(
+            f"{file.path} is no engine of {io.card.name} in its {io.form} form",
+            got=f"{inputs} -> {outputs}",
+            expected=f"{[io.input]} -> {list(io.outputs)}",
+            fix="build it again with posert build-engine",
+        )
+    shape = tuple(engine.get_tensor_shape(io.input))
+    if -1 not in shape:
+        return Range(shape, shape)
+    least, _, most = engine.get_tensor_profile_shape(io.input, 0)
+    return Range(tuple(least), tuple(most))
+
+
+def _contexts(
+    keep: tuple[Any, Any], said: Log, io: NetworkIO, count: int, gpu: Gpu
+) -> Iterator[tuple[Network, Stream]]:
+    """``count`` execution contexts; at least one."""
+    for number in range(count):
+        stream = gpu.stream()
+        context = keep[1].create_execution_context()
+        if context is None and number == 0:
+            raise EngineError(f"TensorRT makes no execution context: {said.reason()}")
+        # TensorRT 8 and engines built without profile sharing have one context a profile
+        if context is None or not context.set_optimization_profile_async(0, stream.handle):
+            log.info("%d execution slots, not %d: %s", number, count, said.reason())
+            return
+        stream.synchronize()
+        yield _Context(keep, context, said, io.input), stream
+
+
+class _Context:
+    """An execution context of an engine."""
+
+    capturable = True
+
+    def __init__(self, keep: tuple[Any, Any], context: Any, said: Log, name: str) -> None:
+        self.input = name
+        self._keep = keep
+        self._context = context
+        self._said = said
+        self._bound: Binding | None = None
+
+    def outputs(self, feed: Spec) -> Mapping[str, Spec]:
+        engine, context = self._keep[1], self._context
+        self._bound = None
+        self._must(context.set_input_shape(self.input, feed.shape), "takes no such input shape")
+        self._must(not context.infer_shapes(), "infers no shapes")
+        if self._dtype(self.input) != feed.dtype:
+            raise EngineError("engine's input", got=feed.dtype, expected=self._dtype(self.input))
+        names = (engine.get_tensor_name(i) for i in range(engine.num_io_tensors))
+        shapes = {n: tuple(context.get_tensor_shape(n)) for n in names if n != self.input}
+        if unknown := [name for name, shape in shapes.items() if min(shape, default=0) < 0]:
+            raise EngineError(f"engine's outputs {unknown} have no shape before it is run")
+        return {name: Spec(shape, self._dtype(name)) for name, shape in shapes.items()}
+
+    def enqueue(self, binding: Binding, stream: Stream) -> None:
+        if binding is not self._bound:  # setting the same once more would undo what it prepared
+            self._bind(binding)
+        self._must(self._context.execute_async_v3(stream.handle), "failed")
+
+    def close(self) -> None:
+        del self._context, self._keep  # in this order: a context needs its engine
+
+    def _bind(self, binding: Binding) -> None:
+        context = self._context
+        self._must(context.set_input_shape(self.input, binding.input.shape), "takes no such input")
+        for name, address in binding.addresses.items():
+            self._must(context.set_tensor_address(name, address), f"takes no memory for {name}")
+        self._bound = binding
+
+    def _dtype(self, name: str) -> np.dtype[Any]:
+        dtype = self._keep[1].get_tensor_dtype(name).name
+        if dtype not in _DTYPES:
+            raise EngineError(f"engine's {name!r}", got=dtype, expected=list(_DTYPES))
+        return np.dtype(_DTYPES[dtype])
+
+    def _must(self, done: bool, what: str) -> None:
+        if not done:
+            raise EngineError(f"TensorRT {what}: {self._said.reason()}")
+
+
+class Log:
+    """TensorRT's own words: its calls return None or False, and only its log says why."""
+
+    def __init__(self) -> None:
+        self._errors: list[str] = []
+
+    def add(self, severity: str, message: str) -> None:
+        error = severity in ("ERROR", "INTERNAL_ERROR")
+        if error:
+            self._errors.append(_SOURCES.sub("", " ".join(message.split())))
+        log.log(logging.INFO if error else logging.DEBUG, "TensorRT: %s", message)
+
+    def reason(self) -> str:
+        """The errors since the last time, in one line."""
+        said, self._errors = "; ".join(dict.fromkeys(self._errors)), []
+        return said[:_LONGEST] or "TensorRT's log gives no reason"
+
+
+def _logger(library: Any, said: Log) -> Any:
+    class Logger(library.ILogger):  # type: ignore[misc]  # known only at run time
+        def __init__(self) -> None:
+            library.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            said.add(severity.name, message)
+
+    return Logger()
+
+
+def _written(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
