@@ -21,7 +21,7 @@ from posert.settings import BuildSettings, read_build_settings, read_settings
 def build_engine(
     model: str | Path = "pose-small",
     *,
-    batch: tuple[int, int, int] = (1, 4, 16),
+    batch: tuple[int, int, int] | None = None,
     calibration: str | Path | None = None,
     annotations: str | Path | None = None,
     targets: tuple[str, ...] = (),
@@ -38,7 +38,7 @@ def build_engine(
 
     Args:
         model: a name that ``posert models`` lists, a model's folder, its card.yaml or its ONNX.
-        batch: least, most frequent and largest number of pictures a call.
+        batch: least, most frequent and largest number of pictures a call; 1, 4, 16 if left out.
         calibration: a folder of pictures or a video, for int8 and for the gate; the gate takes
             the shipped clip without it.
         annotations: COCO keypoints of the pictures in ``calibration``: AP is judged as well.

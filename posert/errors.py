@@ -65,6 +65,11 @@ class EngineError(PosertError):
     exit_code = 9
 
 
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What an exception says first, at most so many characters; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` for the known word nearest to ``word``, or nothing."""
     close = get_close_matches(word, list(known), n=1)

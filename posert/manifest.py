@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from posert.config import build, read_mapping
 from posert.errors import EngineError
@@ -68,6 +68,7 @@ class Gate:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     pictures: int
+    people: int  # whom the fp32 network found in them; of none there is nothing to lose
     map_error: float | None  # RMS of the difference over RMS of the maps; None: it has no maps
     peak_agreement: float  # F1 of the clear peaks: the same type within a cell
     people_agreement: float  # F1 of the keypoints of people: the same person, within a cell
@@ -166,8 +167,9 @@ def engine_key(manifest: Manifest) -> str:
     """
     facts = asdict(manifest)
     names = ("onnx_sha256", "posert", "line", "line_version", "precision", "form", "profile")
+    built_in = ("parser", "tensors")
     place = "targets" if manifest.targets else "device"
-    return digest({name: facts[name] for name in (*names, "flags", "targets", place)})
+    return digest({name: facts[name] for name in (*names, *built_in, "flags", "targets", place)})
 
 
 def sidecar(engine: Path) -> Path:
@@ -287,11 +289,18 @@ def device_of(backend: Backend) -> Device | None:
     return cpu() if backend == "onnxruntime" else first_gpu()
 
 
+_DISTRIBUTIONS: Final[Mapping[Line, tuple[str, ...]]] = {
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11"),
+    "tensorrt-rtx": ("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
+}
+
+
 def installed_version(line: Line) -> str | None:
     """The full version of ``line`` that is installed here, without importing it."""
     from importlib.metadata import PackageNotFoundError, version
 
-    for name in {"onnxruntime": ("onnxruntime", "onnxruntime-gpu")}.get(line, (line,)):
+    for name in _DISTRIBUTIONS[line]:
         try:
             return version(name)
         except PackageNotFoundError:

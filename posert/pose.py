@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from posert.building.choose import open_best
 from posert.building.estimator import make_estimator
+from posert.building.files import own_size
 from posert.engine_builder.card import find_card, read_topology
 from posert.runtime.sources.pictures import as_bgr
 from posert.settings import read_settings
@@ -45,8 +46,10 @@ class Pose:
     def __init__(
         self, model: str | Path = "pose-small", backend: str = "auto", **settings: Any
     ) -> None:
-        chosen = read_settings(None, {**settings, "model": str(model), "backend": backend})
+        given = {**settings, "model": str(model), "backend": backend}
+        chosen = read_settings(None, given)
         self.card = find_card(chosen.model)
+        chosen = own_size(chosen)
         self.topology = read_topology(self.card.topology_path)
         self.engine = open_best(self.card, self.topology, chosen)
         self.estimator = make_estimator(self.card, self.topology, self.engine, chosen)

@@ -93,7 +93,9 @@ class BuildSettings:
     """Settings of ``posert build-engine`` beside those of the model and its parser."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    batch: tuple[int, int, int] = (1, 4, 16)  # pictures a call: least, most often, most
+    batch: tuple[int, int, int] | None = field(  # pictures a call; None: what is there, or 1,4,16
+        default=None, metadata={"expected": "three numbers: least, most often, most"}
+    )
     calibration: Path | None = None  # folder of pictures or a video, for int8 and the gate
     annotations: Path | None = None  # COCO keypoints of the calibration folder: the gate's AP
     targets: tuple[str, ...] = ()  # compute capabilities, TensorRT-RTX; none: the GPU that is here
@@ -101,7 +103,7 @@ class BuildSettings:
     force: bool = False  # build anew, and keep what the gate refuses
 
     def __post_init__(self) -> None:
-        least, best, most = self.batch
+        least, best, most = self.batch or (1, 1, 1)
         _check(1 <= least <= best <= most, "batch", self.batch, "1 <= MIN <= OPT <= MAX")
         images = self.annotations is None or self.calibration is not None
         _check(images, "annotations", self.annotations, "calibration too: the folder of its images")

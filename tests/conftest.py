@@ -12,6 +12,9 @@ from making.clips import clip
 from making.command import Command
 from making.networks import dots_network
 
+from posert.errors import EngineError
+from posert.runtime.cuda import Gpu, open_gpu
+
 SHARED = Path(os.environ.get("POSERT_SHARED") or Path(__file__).parents[2] / "shared").resolve()
 
 
@@ -64,3 +67,14 @@ def no_threads_left() -> Iterator[None]:
     for thread in left:
         thread.join(timeout=5)
     assert not [t.name for t in left if t.is_alive()]
+
+
+@pytest.fixture
+def gpu() -> Gpu:
+    """The NVIDIA GPU of this machine, through pycuda."""
+    try:
+        return open_gpu()
+    except EngineError as e:
+        if os.environ.get("POSERT_REQUIRE_GPU") == "1":
+            pytest.fail(f"POSERT_REQUIRE_GPU=1, but: {e}")
+        pytest.skip(str(e))

@@ -73,7 +73,7 @@ def test_a_manifest_comes_back_as_it_was_written(engine: Path) -> None:
     made = rewrite(
         engine,
         flags=("fp16",),
-        gate=Gate(20, 0.004, 0.99, 0.98, None, None, passed=False),
+        gate=Gate(20, 12, 0.004, 0.99, 0.98, None, None, passed=False),
         parser=None,
     )
     assert read_manifest(sidecar(engine)) == made

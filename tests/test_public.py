@@ -14,7 +14,14 @@ HEAVY = ("numpy", "cv2", "onnxruntime", "onnx", "av", "scipy", "yaml")
 
 
 def test_public_names_are_these() -> None:
-    assert set(package.__all__) == {"People", "Pose", "Report", "RunSettings", "build_engine", "run"}
+    assert set(package.__all__) == {
+        "People",
+        "Pose",
+        "Report",
+        "RunSettings",
+        "build_engine",
+        "run",
+    }
     for name in package.__all__:
         assert getattr(package, name).__name__ == name
 

@@ -64,7 +64,7 @@ def provide(
     pictures = _pictures(build)
     engines = Cache()
     found = None if build.force else engines.find(request)
-    if found is not None and _as_asked(found, pictures, accuracy):
+    if found is not None and _as_asked(found, build, pictures, accuracy):
         return found
     make = cache(lambda: _make(plan, build, pictures, accuracy))  # once, whatever the disk says
     try:
@@ -83,14 +83,17 @@ def _pictures(build: BuildSettings) -> list[Image]:
     return read_pictures(build.calibration, _CALIBRATION_PICTURES)
 
 
-def _as_asked(found: EngineFile, pictures: list[Image], accuracy: Accuracy | None) -> bool:
-    """Whether what is there was calibrated with these pictures, where int8; and has an AP."""
+def _as_asked(
+    found: EngineFile, build: BuildSettings, pictures: list[Image], accuracy: Accuracy | None
+) -> bool:
+    """Whether what is there has this batch, these calibration pictures and an AP, where asked."""
     made = found.manifest
     if made is None:
         return False
     judged = accuracy is None or (made.gate is not None and made.gate.ap_candidate is not None)
     calibrated = found.precision != "int8" or not pictures or _mark(pictures) in made.flags
-    return judged and calibrated
+    batched = build.batch in (None, made.profile.batch)
+    return judged and calibrated and batched
 
 
 def _mark(pictures: list[Image]) -> str:
@@ -112,6 +115,8 @@ def _make(plan: Plan, build: BuildSettings, given: list[Image], accuracy: Accura
     judged = [pictures[i] for i in spread(_JUDGED_PICTURES, len(pictures))]
     maps = network.SerializeToString()
     gate = judge_engine(plan, engine, onnx, maps, judged, accuracy)
+    if gate.people == 0:
+        log.warning("nobody is seen in the pictures %s is judged with: --calibration", plan)
     _pass(plan, gate, build.force)
     if plan.precision == "int8" and given:
         flags = (*flags, _mark(given))

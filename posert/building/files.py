@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from errno import EISDIR
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +24,7 @@ from posert.manifest import (
     installed_version,
     open_engine,
     read_engine,
+    read_manifest,
     sidecar,
 )
 from posert.model_card import ModelCard
@@ -33,6 +35,18 @@ from posert.runtime.preprocess import InputSize, check_size
 from posert.settings import RunSettings
 
 ENDING = ".engine"
+
+
+def own_size(settings: RunSettings) -> RunSettings:
+    """``settings`` with the one size of the engine they name, where they name none.
+
+    Raises:
+        EngineError: the engine has no manifest that can be read.
+    """
+    path = Path(settings.model)
+    if path.suffix != ENDING or settings.input_size is not None:
+        return settings
+    return replace(settings, input_size=read_manifest(sidecar(path)).profile.size)
 
 
 def open_file(path: Path, card: ModelCard, settings: RunSettings) -> Engine:

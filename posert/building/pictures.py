@@ -16,10 +16,11 @@ from posert.errors import InputError
 from posert.runtime.sources.capture import is_address
 from posert.runtime.sources.inputs import expand, open_source
 from posert.runtime.sources.source import Span
-from posert.types import Image
+from posert.types import Image, SourceInfo
 
 log = logging.getLogger(__name__)
 
+_SEEK_FROM = 100  # frames between two that are taken
 _MOST_PIXELS = 1280 * 720  # a network sees less; a hundred pictures of this size are 280 MB
 
 
@@ -79,11 +80,21 @@ def fingerprint(pictures: list[Image]) -> str:
 def _frames(name: str, count: int) -> Iterator[Image]:
     source = open_source(name)
     try:
-        every = max(1, (source.info.frames or count) // count)
-        for frame in source.frames(Span(every=every, max_frames=count)):
-            yield _reduced(frame.image)
+        for span in _spans(source.info, count):
+            for frame in source.frames(span):
+                yield _reduced(frame.image)
     finally:
         source.close()
+
+
+def _spans(info: SourceInfo, count: int) -> Iterator[Span]:
+    """Where the frames are taken: of a long video by seeking, for decoding it all takes minutes."""
+    total = info.frames or count
+    if total < _SEEK_FROM * count:
+        yield Span(every=max(1, total // count), max_frames=count)
+        return
+    for place in spread(count + 1, total)[:-1]:  # the end may be nearer than the header says
+        yield Span(start_s=float(place / info.rate), max_frames=1)
 
 
 def _reduced(image: Image) -> Image:

@@ -35,6 +35,7 @@ _FORMS: Final[dict[str, Form]] = {
     "tensorrt-rtx": "compact",
 }
 
+_BATCH: Final = (1, 4, 16)
 _MOST_PEAKS: Final = 256  # of a type; link scores take their square, 5 MB a picture here
 
 
@@ -128,7 +129,7 @@ def make_plan(
     if build.targets and backend != "tensorrt-rtx":
         raise ConfigError("--target", got=backend, expected="tensorrt-rtx; others build for here")
     size = check_size(card.input, settings.input_size)
-    profile = profile_of(size, card.input, build.batch)
+    profile = profile_of(size, card.input, build.batch or _BATCH)
     parser = _baked(card, topology, settings, profile) if form == "compact" else None
     return Plan(
         card, topology, backend, form, precision, profile, size, parser, source,

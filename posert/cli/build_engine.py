@@ -22,7 +22,9 @@ def build_engine(
     precision: Annotated[
         str, typer.Option(help="auto, fp32, fp16 or int8 (wants --calibration).")
     ] = "auto",
-    batch: Annotated[str, typer.Option(help="Pictures a call: MIN,OPT,MAX.")] = "1,4,16",
+    batch: Annotated[
+        str | None, typer.Option(help="Pictures a call: MIN,OPT,MAX; 1,4,16 if left out.")
+    ] = None,
     size: Annotated[
         str | None,
         typer.Option(help="The one input size, HxW; or the long side, and any shape within it."),
@@ -90,7 +92,7 @@ def build_engine(
     if size is not None:
         given["input_size"] = parse_size(size)
     options: dict[str, Any] = {
-        "batch": parse_numbers(batch),
+        "batch": parse_numbers(batch) if batch is not None else None,
         "calibration": calibration,
         "annotations": annotations,
         "targets": parse_targets(target) if target is not None else (),
@@ -129,7 +131,7 @@ def _built(given: dict[str, Any], options: dict[str, Any], output: Path | None) 
 
 
 def _from_torch(
-    path: Path, card: str, precision: str, batch: str, via: str | None, output: Path
+    path: Path, card: str, precision: str, batch: str | None, via: str | None, output: Path
 ) -> EngineFile:
     """An engine of torch2trt, out of its file or made by it now."""
     from posert.building.files import check_ending, import_torch2trt
@@ -149,7 +151,7 @@ def _from_torch(
         size = model.input.size
         sides = size if isinstance(size, tuple) else (size, size)
         network, example = load_network(path).on_gpu(sides)
-        engine = convert_with_torch2trt(network, example, chosen, parse_numbers(batch))
+        engine = convert_with_torch2trt(network, example, chosen, parse_numbers(batch or "1,1,1"))
     return import_torch2trt(engine, model, chosen, output)
 
 

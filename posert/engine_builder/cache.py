@@ -73,8 +73,12 @@ class Request:
 
     @property
     def recipe(self) -> str:
-        """sha256 of the request and of this posert; named targets stand for the device."""
+        """sha256 of the request and of this posert; named targets stand for the device.
+
+        The batch is left out: a run takes the engine that is there, whatever its batch.
+        """
         facts = asdict(self)
+        del facts["profile"]["batch"]
         if self.targets:
             del facts["device"]
         return digest({**facts, "posert": __version__})

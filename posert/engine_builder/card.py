@@ -94,13 +94,29 @@ def _find_card(model: str) -> ModelCard:
             )
         return replace(read_card(path.parent / CARD), onnx=path.name, sha256=None, variants=())
     if path.suffix == ".engine":
-        return _find_card(read_manifest(sidecar(path)).model)
+        return _card_of_engine(path)
     by_name = {p.parent.name: p for p in reversed(card_paths())}
     if model not in by_name:
         raise ModelError(
             f"no model {model!r}{nearest(model, by_name)}", fix="posert models lists what is known"
         )
     return read_card(by_name[model])
+
+
+def _card_of_engine(path: Path) -> ModelCard:
+    """The card beside an engine, or the known one of the name in its manifest."""
+    if (path.parent / CARD).is_file():
+        return read_card(path.parent / CARD)
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such engine", fix="posert build-engine -o makes one")
+    name = read_manifest(sidecar(path)).model
+    for known in card_paths():
+        if name in (known.parent.name, read_card(known).name):
+            return read_card(known)
+    raise ModelError(
+        f"{path}: is of the model {name!r}, which is not known here",
+        fix=f"put its {CARD} and topology beside the engine, or its folder in POSERT_MODELS",
+    )
 
 
 def verify_files(card: ModelCard) -> None:

@@ -15,7 +15,7 @@ from posert.engine_builder.compact_links import link_tensor
 from posert.engine_builder.compact_peaks import Grid, peak_tensors
 from posert.engine_builder.fixed_size import Sizes, fix_size, input_shape, map_sizes
 from posert.engine_builder.graph import OPSET, Graph, Tensor
-from posert.errors import ModelError
+from posert.errors import ModelError, first_line
 from posert.model_card import InputCard, ModelCard, TensorCard
 from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
@@ -127,7 +127,7 @@ def _modern(network: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return version_converter.convert_version(network, OPSET)
     except Exception as e:  # whatever the converter's C++ code throws
-        reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:120]
+        reason = first_line(e, 120)
         raise ModelError(
             f"the network cannot be brought from opset {opset_of(network)} to {OPSET} ({reason})",
             fix=f"export it again with opset_version={OPSET}",

@@ -78,6 +78,7 @@ def judge(
         raise InputError("accuracy gate", got="0 pictures", expected="at least 1")
     gate = Gate(
         pictures=len(pairs),
+        people=sum(len(reference.people) for reference in references),
         map_error=map_error(pairs),
         peak_agreement=peak_agreement(pairs, threshold),
         people_agreement=people_agreement(pairs),

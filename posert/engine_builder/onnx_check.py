@@ -46,7 +46,7 @@ def load_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
 
     try:
         model = onnx.load(str(path), load_external_data=weights)
-        onnx.checker.check_model(model, check_custom_domain=False)
+        onnx.checker.check_model(str(path), check_custom_domain=False)  # weights are beside it
     except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as e:
         reason = (str(e).strip().splitlines() or ["it cannot be decoded"])[0][:160]
         raise ModelError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from posert.engine_builder.precision import constants_to_weights, to_fp16
-from posert.errors import InputError, ModelError
+from posert.errors import InputError, ModelError, first_line
 from posert.types import Float32
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _modern(network: onnx.ModelProto, least: int) -> onnx.ModelProto:
             modern = version_converter.convert_version(modern, least)
         except Exception as e:  # whatever the converter's C++ code throws
             raise ModelError(
-                f"the network cannot be brought to opset {least}: {_first_line(e)}",
+                f"the network cannot be brought to opset {least}: {first_line(e)}",
                 fix=f"export it again with opset_version={least}",
             ) from e
     modern.ir_version = max(modern.ir_version, 9 if least >= 19 else 7)
@@ -141,7 +141,7 @@ def _prepared(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     try:
         quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
     except Exception as e:
-        raise ModelError(f"int8: onnxruntime cannot prepare the network: {_first_line(e)}") from e
+        raise ModelError(f"int8: onnxruntime cannot prepare the network: {first_line(e)}") from e
     return onnx.load(str(prepared))
 
 
@@ -167,7 +167,7 @@ def _quantised(
             extra_options=_MEAN_RANGE if for_cpu else {**_MEAN_RANGE, **_FOR_TENSORRT},
         )
     except Exception as e:
-        raise ModelError(f"int8: onnxruntime cannot quantise it: {_first_line(e)}") from e
+        raise ModelError(f"int8: onnxruntime cannot quantise it: {first_line(e)}") from e
     return onnx.load(str(quantised))
 
 
@@ -196,7 +196,3 @@ def _drop_unused_domains(network: onnx.ModelProto) -> None:
     used = {node.domain or "ai.onnx" for node in network.graph.node}
     for opset in [o for o in network.opset_import if (o.domain or "ai.onnx") not in used]:
         network.opset_import.remove(opset)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from posert.errors import ConfigError, EngineError, ModelError
+from posert.errors import ConfigError, EngineError, ModelError, first_line
 from posert.model_card import ModelCard
 
 _MAGIC: Final = 0x1950A86A20F9469CFC6C  # opens the format torch.save wrote before 1.6
@@ -206,8 +206,9 @@ def convert_with_torch2trt(
         )
         engine = bytes(module.engine.serialize())
     except Exception as e:  # of torch2trt, which calls what this TensorRT may not have
-        reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
-        raise EngineError(f"torch2trt failed: {reason}", fix="leave out --via torch2trt") from e
+        raise EngineError(
+            f"torch2trt failed: {first_line(e)}", fix="leave out --via torch2trt"
+        ) from e
     return Torch2trtEngine(engine, ("input",), ("cmap", "paf"))
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from posert.errors import EngineError
+from posert.errors import EngineError, first_line
 
 INSTALL_PYCUDA: Final = "pip install pycuda (it is compiled: nvcc must be in PATH)"
 _NON_BLOCKING: Final = 1  # CU_STREAM_NON_BLOCKING: does not wait for the legacy default stream
@@ -48,7 +48,7 @@ class Gpu:
             finally:
                 self._context.pop()
         except self._driver.Error as e:
-            raise EngineError(f"CUDA on {self.name}: {_words(e)}") from e
+            raise EngineError(f"CUDA on {self.name}: {first_line(e)}") from e
 
     def synchronize(self) -> None:
         """Waits for all work in the context, that of other libraries too."""
@@ -70,7 +70,7 @@ class Gpu:
         except self._driver.Error as e:
             free, total = self.memory()
             raise EngineError(
-                f"{self.name} has no {_mib(nbytes)} of memory left ({_words(e)})",
+                f"{self.name} has no {_mib(nbytes)} of memory left ({first_line(e)})",
                 got=f"{_mib(free)} free of {_mib(total)}",
                 fix="use a smaller batch or size, fewer workers, or end other programs on the GPU",
             ) from e
@@ -85,7 +85,7 @@ class Gpu:
             return PinnedBuffer(self._driver.pagelocked_empty(nbytes, np.uint8))
         except self._driver.Error as e:
             raise EngineError(
-                f"no {_mib(nbytes)} of page-locked memory left ({_words(e)})",
+                f"no {_mib(nbytes)} of page-locked memory left ({first_line(e)})",
                 fix="use a smaller batch or size, or fewer workers",
             ) from e
 
@@ -199,7 +199,7 @@ def open_gpu(index: int = 0) -> Gpu:
         import pycuda.driver as driver
     except ImportError as e:
         missing = isinstance(e, ModuleNotFoundError)
-        what = "pycuda is not installed" if missing else f"pycuda does not load: {_words(e)}"
+        what = "pycuda is not installed" if missing else f"pycuda does not load: {first_line(e)}"
         raise EngineError(what, fix=INSTALL_PYCUDA) from e
     try:
         driver.init()
@@ -209,7 +209,7 @@ def open_gpu(index: int = 0) -> Gpu:
         return Gpu(driver, ctypes.CDLL("libcuda.so.1"), index)
     except (driver.Error, OSError) as e:
         raise EngineError(
-            f"no NVIDIA GPU can be used here: {_words(e)}", fix="see: nvidia-smi"
+            f"no NVIDIA GPU can be used here: {first_line(e)}", fix="see: nvidia-smi"
         ) from e
 
 
@@ -220,10 +220,6 @@ def _check(libcuda: Any, function: str, *arguments: Any) -> None:
         libcuda.cuGetErrorString(status, ctypes.byref(text))
         words = (text.value or b"unknown error").decode()
         raise EngineError(f"CUDA: {function}: {words} ({status})")
-
-
-def _words(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _mib(nbytes: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from posert.errors import EngineError, ModelError
+from posert.errors import EngineError, ModelError, first_line
 from posert.manifest import EngineFile, Form
 from posert.model_card import ModelCard
 from posert.runtime.cores import usable_cores
@@ -78,8 +78,3 @@ def open_session(ort: Any, file: EngineFile, options: Any, providers: list[Any])
             f"{file.path}: onnxruntime refuses it: {first_line(e)}",
             fix="export the model again or compare it with its card (posert models show)",
         ) from e
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says first, at most 200 characters."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from posert.errors import EngineError
+from posert.errors import EngineError, first_line
 from posert.manifest import EngineFile, Form
 from posert.model_card import ModelCard
 from posert.runtime.cuda import Gpu, Stream, open_gpu
 from posert.runtime.network_io import NetworkIO
-from posert.runtime.ort import first_line, onnxruntime, open_session
+from posert.runtime.ort import onnxruntime, open_session
 from posert.runtime.slots import Array, Binding, Shape, Slots, Spec
 from posert.types import Images, PoseOutput
 

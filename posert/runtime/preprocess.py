@@ -77,8 +77,8 @@ def _sizes(
     limits = size if isinstance(size, tuple) else (size, size)
     scale = min(limits[0] / picture[0], limits[1] / picture[1])
     inner = (max(1, round(picture[0] * scale)), max(1, round(picture[1] * scale)))
-    if isinstance(size, tuple):
-        return size, inner
+    if isinstance(size, tuple) or card.fixed:
+        return limits, inner
     return (_up(inner[0], card.multiple), _up(inner[1], card.multiple)), inner
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from posert.collector import collector_off
 from posert.errors import EngineError, ModelError
 from posert.manifest import EngineFile, Form
 from posert.model_card import ModelCard
@@ -129,7 +130,7 @@ def make_engine(
         EngineError: TensorRT refuses the engine, with what it says.
         ModelError: the engine is that of another network.
     """
-    with gpu.current():
+    with gpu.current(), collector_off():
         said = Log()
         runtime = library.Runtime(_logger(library, said))
         engine = runtime.deserialize_cuda_engine(_read(file))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from posert.errors import ConfigError, EngineError, ModelError, OutputError
+from posert.errors import ConfigError, EngineError, ModelError, OutputError, first_line
 from posert.training.checkpoint import PoseNetwork
 from posert.training.pytorch import import_torch
 
@@ -89,7 +89,7 @@ def _traced(network: PoseNetwork, size: tuple[int, int], opset: int) -> ModelPro
         except ImportError as e:
             raise EngineError(f"{_WHAT} needs {e.name}", fix="pip install 'posert[train]'") from e
         except Exception as e:
-            raise EngineError(f"PyTorch's exporter failed: {_first_line(e)}") from e
+            raise EngineError(f"PyTorch's exporter failed: {first_line(e)}") from e
     model: ModelProto = program.model_proto
     if opset < _PYTORCHS_OPSET:
         model = version_converter.convert_version(model, opset)
@@ -143,8 +143,4 @@ def _run(file: Path, batch: Any) -> Any:
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         return session.run(list(OUTPUTS), {INPUT: batch})
     except Exception as e:
-        raise ModelError(f"onnxruntime refuses the exported ONNX: {_first_line(e)}") from e
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError(f"onnxruntime refuses the exported ONNX: {first_line(e)}") from e

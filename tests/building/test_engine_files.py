@@ -128,9 +128,9 @@ def test_settings_that_contradict_the_engine_are_refused(
 def test_an_engine_of_one_size_says_which(made: Path, tmp_path: Path) -> None:
     built = provided(made, form="compact", input_size=(64, 96))
     path = save(built, tmp_path / "pose.engine").path
-    assert len(Pose(path, input_size=(64, 96))(picture())) == 1
+    assert len(Pose(path)(picture())) == 1
     with pytest.raises(ConfigError, match="got 64, expected 64x96; --input-size 64x96"):
-        Pose(path)
+        Pose(path, input_size=64)
 
 
 def edited(engine: Path) -> None:

@@ -121,12 +121,16 @@ def test_what_the_host_does_has_nothing_built_anew(dots: Path, settings: Any) ->
     [
         {"threshold": 0.3}, {"parser": "trt_pose"}, {"max_peaks": 5}, {"form": "maps"},
         {"precision": "fp16"}, {"input_size": 96}, {"input_size": (64, 64)},
-        {"build": BuildSettings(batch=(1, 1, 1))},
     ],
     ids=str,
 )  # fmt: skip
 def test_what_is_built_in_is_another_engine(dots: Path, settings: Any) -> None:
     assert compact_recipe(dots, **settings) != compact_recipe(dots)
+
+
+def test_a_run_takes_an_engine_of_any_batch(dots: Path) -> None:
+    other = BuildSettings(batch=(1, 1, 1))
+    assert compact_recipe(dots, build=other) == compact_recipe(dots)
 
 
 def test_a_threshold_builds_no_maps_anew(dots: Path) -> None:

@@ -167,6 +167,17 @@ def test_a_run_takes_the_int8_engine_that_is_there(
     assert builds(caplog) == 1
 
 
+def test_a_batch_that_is_asked_for_is_built_and_any_is_run(
+    dots: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    first = provided(dots, BuildSettings(batch=(1, 8, 32)), **COMPACT)
+    assert provided(dots, **COMPACT) == first
+    assert builds(caplog) == 1
+    provided(dots, BuildSettings(batch=(1, 1, 1)), **COMPACT)
+    assert builds(caplog) == 2
+
+
 def test_calibration_pictures_build_nothing_else_anew(
     dots: Path, pictures: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

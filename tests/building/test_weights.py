@@ -79,7 +79,6 @@ def test_the_engine_has_the_weights_in_it(inside: Path, settings: dict[str, str]
     assert noses(people) == [pytest.approx((49.5, 29.5), abs=0.5)]
 
 
-@pytest.mark.xfail(reason="onnx_check looks for the weights in the working directory", strict=True)
 def test_the_working_directory_does_not_matter(model: Path) -> None:
     assert len(Pose(model)(picture())) == 1
 

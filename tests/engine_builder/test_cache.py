@@ -44,7 +44,7 @@ def test_what_was_built_is_found_again(cache: Cache) -> None:
         {"source_sha256": "8" * 64},
         {"line_version": "0.1"},
         {"device": Device("NVIDIA L4", "8.9", 13)},
-        {"profile": Profile((1, 8, 32), (224, 224, 224), (384, 384, 384))},
+        {"profile": Profile((1, 1, 1), (32, 224, 384), (384, 384, 384))},
         {"targets": ("8.9",)},
         {"parser": {"threshold": 0.06, "max_peaks": 100}},
         {"options": {"calibration": "9" * 64}},

@@ -13,7 +13,7 @@ from posert.gpu import cpu
 from posert.manifest import Gate, Manifest, Profile, engine_key, installed_version
 
 ENGINE = b"engine" * 1000
-GATE = Gate(20, 0.004, 0.99, 0.98, 0.277, 0.271, passed=True)
+GATE = Gate(20, 12, 0.004, 0.99, 0.98, 0.277, 0.271, passed=True)
 
 
 def request(**changes: Any) -> Request:

@@ -20,7 +20,7 @@ from making.pictures import flat, picture
 from onnx import helper
 
 import posert
-from posert.types import Float32, Letterbox
+from posert.types import Float32, Letterbox, PoseMaps
 
 BGR = (40, 90, 200)
 
@@ -28,6 +28,7 @@ BGR = (40, 90, 200)
 def echoed(folder: Path, image: Any, **card: Any) -> Float32:
     """What the network got, as means of cells: (3, h, w)."""
     maps, _ = posert.Pose(echo_network(folder, input=card), form="maps").estimator.infer(image)
+    assert isinstance(maps, PoseMaps)
     return maps.cmap
 
 

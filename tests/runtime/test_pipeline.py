@@ -20,10 +20,11 @@ from making.pictures import nose_of_frame, picture
 
 import posert
 from posert.errors import EngineError, InputError, OutputError, PosertError
+from posert.manifest import Form
 from posert.runtime.estimator import Estimator
 from posert.runtime.pipeline import Stages, Tally, process
 from posert.runtime.sources.source import Span
-from posert.types import Float32, Frame, Image, People, PoseMaps, Result, SourceInfo
+from posert.types import Frame, Image, Images, People, PoseMaps, PoseOutput, Result, SourceInfo
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
 
@@ -84,11 +85,12 @@ class FailingEngine:
 
     name = "failing"
     workers = 2
+    form: Form = "maps"
 
     def __init__(self) -> None:
         self.calls = 0
 
-    def infer(self, batch: Float32) -> list[PoseMaps]:
+    def infer(self, frames: Images) -> list[PoseOutput]:
         self.calls += 1
         if self.calls >= 3:
             raise EngineError("failing: out of memory")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from posert.collector import collector_off
 from posert.engine_builder.tensorrt.line import TensorRT
 from posert.engine_builder.tensorrt.options import BuildOptions, set_options, set_profile
 from posert.engine_builder.tensorrt.parse import parse
@@ -47,28 +45,12 @@ def build_serialized(
         EngineError: this TensorRT refuses the network or an option, or fails.
     """
     watch = BuildWatch(str(trt), progress)
-    with _collector_off():
+    with collector_off():
         try:
             return _built(trt, onnx, profile, options, timing_cache, watch)
         except BaseException as e:
             _release_frames(e)
             raise
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """No cyclic garbage collection while TensorRT works.
-
-    TensorRT holds a lock while it calls our logger. If the collector runs there and finds another
-    build's objects, their destructors wait for that lock in the thread that has it: for ever.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _release_frames(error: BaseException) -> None:

@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from posert.errors import EngineError
+from posert.errors import EngineError, first_line
 from posert.manifest import Precision
 
 _MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
@@ -65,7 +65,7 @@ def load_tensorrt(line: Literal["tensorrt", "tensorrt-rtx"]) -> TensorRT:
     except (ImportError, OSError, RuntimeError) as e:  # the last two: of the libraries it loads
         if isinstance(e, ModuleNotFoundError) and e.name == name:
             raise EngineError(f"{title} is not installed", fix=_INSTALL[line]) from e
-        reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
+        reason = first_line(e)
         raise EngineError(f"{title} does not load: {reason[:200]}", fix=_INSTALL[line]) from e
     if not hasattr(module, "Builder"):  # any folder of that name can be imported
         raise EngineError(f"{title} has no builder here", fix=_INSTALL[line])
