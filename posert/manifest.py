@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -298,14 +299,20 @@ _DISTRIBUTIONS: Final[Mapping[Line, tuple[str, ...]]] = {
 
 def installed_version(line: Line) -> str | None:
     """The full version of ``line`` that is installed here, without importing it."""
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import PackageNotFoundError, distribution
+    from importlib.util import find_spec
 
+    module = find_spec(line.replace("-", "_"))
+    if module is None or module.origin is None:
+        return None
+    found = []
     for name in _DISTRIBUTIONS[line]:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return None
+        with suppress(PackageNotFoundError):
+            found.append(distribution(name))
+    home = Path(module.origin).parent.parent
+    # where several are installed, the one whose folder Python imports from
+    here = [one for one in found if Path(str(one.locate_file(""))) == home]
+    return next((one.version for one in (*here, *found)), None)
 
 
 def file_sha256(path: Path) -> str:

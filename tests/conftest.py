@@ -20,10 +20,11 @@ SHARED = Path(os.environ.get("POSERT_SHARED") or Path(__file__).parents[2] / "sh
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An engine cache for the tests alone."""
+    """An engine cache for the tests alone, and the choices of a machine of two cores."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POSERT_CACHE", str(folder))
+        patch.setattr("posert.building.plan.usable_cores", lambda: 2)
         yield folder
 
 

@@ -24,17 +24,12 @@ from posert.manifest import (
 from posert.model_card import InputCard, ModelCard
 from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
+from posert.runtime.cores import usable_cores
 from posert.runtime.preprocess import InputSize, check_size
 from posert.settings import BuildSettings, RunSettings
 
-# What is faster; docs/engines.md has the measurements.
-_FORMS: Final[dict[str, Form]] = {
-    "onnxruntime": "maps",
-    "onnxruntime-cuda": "compact",
-    "tensorrt": "compact",
-    "tensorrt-rtx": "compact",
-}
-
+# The compact form keeps Python's lock for half as long: on a CPU that pays from so many cores on.
+_CORES_FOR_COMPACT: Final = 4
 _BATCH: Final = (1, 4, 16)
 _MOST_PEAKS: Final = 256  # of a type; link scores take their square, 5 MB a picture here
 
@@ -122,7 +117,7 @@ def make_plan(
         ConfigError: sizes, batch or targets are wrong.
         ModelError: the precision that is asked for cannot be had from this model.
     """
-    form = _FORMS[backend] if settings.form == "auto" else settings.form
+    form = _faster_form(backend) if settings.form == "auto" else settings.form
     source, source_precision, precision = _source(card, backend, settings.precision)
     if precision == "int8" and backend == "onnxruntime-cuda":
         raise ConfigError("precision", got="int8", expected=f"fp16 or fp32: {backend} has no int8")
@@ -135,6 +130,12 @@ def make_plan(
         card, topology, backend, form, precision, profile, size, parser, source,
         source_precision, _in_order(build.targets),
     )  # fmt: skip
+
+
+def _faster_form(backend: Backend) -> Form:
+    """What docs/engines.md measured to be faster here."""
+    alike = backend == "onnxruntime" and usable_cores() < _CORES_FOR_COMPACT
+    return "maps" if alike else "compact"  # alike: then nothing need be built
 
 
 def _source(card: ModelCard, backend: Backend, wanted: str) -> tuple[Path, Precision, Precision]:

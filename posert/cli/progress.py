@@ -40,6 +40,7 @@ class Progress:
         self._quiet = quiet
         self._tally: Tally | None = None
         self._began = self._printed = time.monotonic()
+        self._first = 0
         self._task: TaskID | None = None
         self._bar = _bar() if console.is_terminal and not quiet else None
 
@@ -57,12 +58,13 @@ class Progress:
     def update(self, tally: Tally) -> None:
         """Called after each frame."""
         if tally is not self._tally:
-            self._tally, self._began = tally, time.monotonic()
+            self._tally, self._began, self._first = tally, time.monotonic(), tally.frames
             if self._bar is not None:
                 if self._task is not None:
                     self._bar.remove_task(self._task)  # a folder of pictures would flood it
                 self._task = self._bar.add_task(tally.source, total=tally.expected, rate="")
-        rate = tally.frames / max(1e-9, time.monotonic() - self._began)
+        seconds = time.monotonic() - self._began  # since the first frame
+        rate = (tally.frames - self._first) / seconds if seconds > 0 else 0.0
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=tally.frames, rate=f"{rate:.1f} frames/s")
         elif not self._quiet and time.monotonic() - self._printed >= _LINE_EVERY_S:
@@ -150,8 +152,8 @@ def _bar() -> Bar:
 def _line(tally: Tally, rate: float) -> str:
     if tally.expected is None:
         return f"{tally.source}: {tally.frames} frames, {rate:.1f} frames/s"
-    left = (tally.expected - tally.frames) / max(1e-9, rate)
-    return (
-        f"{tally.source}: {tally.frames} of {tally.expected} frames, {rate:.1f} frames/s, "
-        f"{left:.0f} s left"
-    )
+    done = f"{tally.source}: {tally.frames} of {tally.expected} frames"
+    if not rate:
+        return done
+    left = (tally.expected - tally.frames) / rate
+    return f"{done}, {rate:.1f} frames/s, {left:.0f} s left"

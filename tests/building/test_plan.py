@@ -116,6 +116,14 @@ def test_what_the_host_does_has_nothing_built_anew(dots: Path, settings: Any) ->
     assert compact_recipe(dots, **settings) == compact_recipe(dots)
 
 
+@pytest.mark.parametrize(("cores", "form"), [(3, "maps"), (4, "compact"), (16, "compact")])
+def test_a_cpu_of_many_cores_takes_the_compact_form(
+    dots: Path, monkeypatch: pytest.MonkeyPatch, cores: int, form: str
+) -> None:
+    monkeypatch.setattr("posert.building.plan.usable_cores", lambda: cores)
+    assert plan_of(dots, "onnxruntime").form == form
+
+
 @pytest.mark.parametrize(
     "settings",
     [
