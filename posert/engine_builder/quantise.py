@@ -5,6 +5,7 @@ onnxruntime's static quantisation does the work; docs/int8.md says why these opt
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -137,6 +138,8 @@ def _prepared(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     given, prepared = folder / "given.onnx", folder / "prepared.onnx"
+    told = logging.getLogger("onnxruntime.quantization.shape_inference")
+    told.setLevel(logging.CRITICAL)  # it logs a traceback of what it raises
     onnx.save(network, str(given))
     try:
         quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
