@@ -31,6 +31,7 @@ def test_an_engine_is_built_and_its_quality_known(
 
 def test_what_was_built_is_what_a_run_takes(dots: Path, caplog: pytest.LogCaptureFixture) -> None:
     posert.build_engine(dots, form="compact", input_size=96)
+    caplog.clear()
     caplog.set_level("INFO")
     assert len(posert.Pose(dots, form="compact", input_size=96)(picture())) == 1
     assert caplog.records == []
