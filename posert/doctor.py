@@ -116,7 +116,7 @@ def _gpu() -> Check:
         "NVIDIA GPU",
         "ok",
         f"{len(gpus())} x {first.name}, compute capability {first.compute_capability}, "
-        f"CUDA {first.driver_major} driver",
+        f"{first.driver}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Which GPU and driver are here, asked of libcuda alone; and which CPU, for engines of the CPU."""
+"""Which GPU and driver are here, asked of the driver's libraries; which CPU, for its engines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 _CUDA = "libcuda.so.1"
+_NVML = "libnvidia-ml.so.1"
+_OLDEST_DRIVER = 100  # lower numbers are of CUDA
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 _CPUINFO = Path("/proc/cpuinfo")
@@ -24,7 +26,14 @@ class Device:
 
     name: str  # "NVIDIA L4"; of a CPU its architecture, "x86_64"
     compute_capability: str  # "8.9"; of a CPU the instructions int8 runs on, "avx512_vnni"
-    driver_major: int  # of the CUDA version the driver speaks: 13; 0 on a CPU
+    driver_major: int  # 570; where only libcuda answers, of the CUDA it speaks: 13; 0 on a CPU
+
+    @property
+    def driver(self) -> str:
+        """The driver in words, ``driver 570`` or ``CUDA 13 driver``."""
+        if self.driver_major < _OLDEST_DRIVER:
+            return f"CUDA {self.driver_major} driver"
+        return f"driver {self.driver_major}"
 
 
 def gpus() -> tuple[Device, ...]:
@@ -78,10 +87,26 @@ def _ask() -> tuple[Device, ...] | str:
         count, version = ctypes.c_int(), ctypes.c_int()
         _check(cuda, cuda.cuDeviceGetCount(ctypes.byref(count)))
         _check(cuda, cuda.cuDriverGetVersion(ctypes.byref(version)))
-        devices = tuple(_device(cuda, n, version.value // 1000) for n in range(count.value))
+        driver = _driver_major() or version.value // 1000
+        devices = tuple(_device(cuda, n, driver) for n in range(count.value))
         return devices or "driver, but no GPU"
     except _CudaError as e:
         return str(e)
+
+
+def _driver_major() -> int | None:
+    """Of the driver's own version, which NVML tells; one CUDA version is many drivers'."""
+    text = ctypes.create_string_buffer(96)
+    try:
+        nvml = ctypes.CDLL(_NVML)
+        if nvml.nvmlInit_v2() != 0:
+            return None
+        failed = nvml.nvmlSystemGetDriverVersion(text, len(text))
+        nvml.nvmlShutdown()
+    except (OSError, AttributeError):  # none, or one without these
+        return None
+    major = text.value.partition(b".")[0]
+    return int(major) if not failed and major.isdigit() else None
 
 
 def _device(cuda: Any, number: int, driver_major: int) -> Device:

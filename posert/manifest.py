@@ -167,10 +167,10 @@ def engine_key(manifest: Manifest) -> str:
     An engine built for named targets does not depend on the machine that built it.
     """
     facts = asdict(manifest)
-    names = ("onnx_sha256", "posert", "line", "line_version", "precision", "form", "profile")
-    built_in = ("parser", "tensors")
+    what = ("model", "onnx_sha256", "precision", "form", "profile", "parser", "tensors")
+    how = ("posert", "backend", "line", "line_version", "flags", "targets")
     place = "targets" if manifest.targets else "device"
-    return digest({name: facts[name] for name in (*names, *built_in, "flags", "targets", place)})
+    return digest({name: facts[name] for name in (*what, *how, place)})
 
 
 def sidecar(engine: Path) -> Path:
@@ -198,6 +198,20 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def manifest_beside(engine: Path) -> Manifest:
+    """The manifest of the engine at ``engine``.
+
+    Raises:
+        EngineError: there is none, it cannot be read, is not of this schema, or was edited.
+    """
+    if not os.path.isfile(sidecar(engine)):
+        raise EngineError(
+            f"{engine}: has no manifest {sidecar(engine).name} beside it",
+            fix="copy it along, or build the engine again (posert build-engine)",
+        )
+    return read_manifest(sidecar(engine))
+
+
 def read_engine(path: Path) -> EngineFile:
     """The engine at ``path``, whole and as its manifest says; it may be of another machine.
 
@@ -206,12 +220,7 @@ def read_engine(path: Path) -> EngineFile:
     """
     if not os.path.isfile(path):
         raise EngineError(f"{path}: there is no such engine")
-    if not os.path.isfile(sidecar(path)):
-        raise EngineError(
-            f"{path}: has no manifest {sidecar(path).name} beside it",
-            fix="copy it along, or build the engine again (posert build-engine)",
-        )
-    manifest = read_manifest(sidecar(path))
+    manifest = manifest_beside(path)
     try:
         found = file_sha256(path)
     except OSError as e:
@@ -226,7 +235,7 @@ def read_engine(path: Path) -> EngineFile:
     return engine_file(path, manifest)
 
 
-def open_engine(path: Path) -> EngineFile:
+def open_own(path: Path) -> EngineFile:
     """The engine at ``path``, given by the user, if it can run here.
 
     Raises:
@@ -281,7 +290,7 @@ def device_mismatch(manifest: Manifest, here: Device | None) -> str | None:
         was, now = built.compute_capability or "other", here.compute_capability or "other"
         return f"was built for {built.name} with {was}, this has {now}"
     if built.driver_major != here.driver_major:
-        return f"was built under a CUDA {built.driver_major} driver, this is {here.driver_major}"
+        return f"was built under a {built.driver}, this is a {here.driver}"
     return None
 
 

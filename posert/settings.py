@@ -12,6 +12,8 @@ from posert.model_card import STRICT, ModelCard
 from posert.postprocess.draw import DrawStyle
 from posert.postprocess.settings import ParserSettings
 
+_BATCH = "three numbers: least, most often, most"
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -94,7 +96,7 @@ class BuildSettings:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     batch: tuple[int, int, int] | None = field(  # pictures a call; None: what is there, or 1,4,16
-        default=None, metadata={"expected": "three numbers: least, most often, most"}
+        default=None, metadata={"expected": _BATCH}
     )
     calibration: Path | None = None  # folder of pictures or a video, for int8 and the gate
     annotations: Path | None = None  # COCO keypoints of the calibration folder: the gate's AP
@@ -126,6 +128,9 @@ def read_build_settings(given: dict[str, Any]) -> BuildSettings:
     Raises:
         ConfigError: a name or value is wrong.
     """
+    batch = given.get("batch")
+    if isinstance(batch, (list, tuple)) and len(batch) != 3:
+        raise ConfigError("settings: batch", got=tuple(batch), expected=_BATCH)
     return build(BuildSettings, given, "settings", ConfigError)
 
 

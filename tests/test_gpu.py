@@ -59,10 +59,14 @@ class Libcuda:
 
 @pytest.fixture
 def libcuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Puts a library, or its absence, in libcuda's place."""
+    """Puts libraries, or their absence, in the place of libcuda and NVML."""
 
-    def place(library: Libcuda | OSError) -> None:
-        def load(name: str) -> Libcuda:
+    def place(library: Libcuda | OSError, nvml: Any = None) -> None:
+        def load(name: str) -> Any:
+            if name == "libnvidia-ml.so.1":
+                if nvml is None:
+                    raise OSError(name)
+                return nvml
             assert name == "libcuda.so.1"
             if isinstance(library, OSError):
                 raise library
@@ -80,6 +84,45 @@ def test_every_gpu_is_told_with_its_capability_and_driver(libcuda: Any) -> None:
     assert gpus() == (Device("NVIDIA H200", "9.0", 13), Device("NVIDIA L4", "8.9", 13))
     assert first_gpu() == gpus()[0]
     assert why_no_gpu() is None
+
+
+class Nvml:
+    """NVML, as far as it tells of the driver."""
+
+    def __init__(self, version: bytes, status: int = 0, start: int = 0) -> None:
+        self._version, self._status, self._start = version, status, start
+
+    def nvmlInit_v2(self) -> int:  # noqa: N802
+        return self._start
+
+    def nvmlShutdown(self) -> int:  # noqa: N802
+        return 0
+
+    def nvmlSystemGetDriverVersion(self, text: Any, size: int) -> int:  # noqa: N802
+        assert len(self._version) < size
+        text.value = self._version
+        return self._status
+
+
+@pytest.mark.parametrize(
+    ("nvml", "major", "words"),
+    [
+        (Nvml(b"570.86.10"), 570, "driver 570"),
+        (Nvml(b"535.183.01"), 535, "driver 535"),
+        (Nvml(b"570.86.10", start=9), 13, "CUDA 13 driver"),
+        (Nvml(b"570.86.10", status=3), 13, "CUDA 13 driver"),
+        (Nvml(b""), 13, "CUDA 13 driver"),
+        (object(), 13, "CUDA 13 driver"),
+    ],
+    ids=["570", "535", "does not start", "fails", "says nothing", "lacks the call"],
+)
+def test_two_drivers_of_one_cuda_are_told_apart(
+    libcuda: Any, nvml: Any, major: int, words: str
+) -> None:
+    libcuda(Libcuda(), nvml)
+    first = first_gpu()
+    assert first is not None
+    assert (first.driver_major, first.driver) == (major, words)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from posert.manifest import (
     as_json,
     engine_key,
     installed_version,
-    open_engine,
+    open_own,
     read_engine,
     read_manifest,
     sidecar,
@@ -65,7 +65,7 @@ def as_tensorrt(engine: Path, **changes: Any) -> None:
 
 def refusal(engine: Path) -> str:
     with pytest.raises(EngineError) as refused:
-        open_engine(engine)
+        open_own(engine)
     return str(refused.value)
 
 
@@ -81,7 +81,7 @@ def test_a_manifest_comes_back_as_it_was_written(engine: Path) -> None:
 
 
 def test_an_engine_of_here_is_opened_wherever_it_was_copied(engine: Path) -> None:
-    opened = open_engine(engine)
+    opened = open_own(engine)
     assert isinstance(opened, EngineFile)
     assert (opened.path, opened.form, opened.precision) == (engine, "compact", "int8")
     assert opened.size == (224, 384)
@@ -97,7 +97,10 @@ def test_the_size_is_told_only_where_there_is_one() -> None:
     [
         ({"device": L4}, "was built for NVIDIA L4, this is NVIDIA H200"),
         ({"device": replace(H200, compute_capability="9.1")}, "NVIDIA H200 with 9.1, this has 9.0"),
-        ({"device": replace(H200, driver_major=12)}, "under a CUDA 12 driver, this is 13"),
+        (
+            {"device": replace(H200, driver_major=570)},
+            "under a driver 570, this is a CUDA 13 driver",
+        ),
         ({"line_version": "8.6.1"}, "was built with tensorrt 8.6.1, this is 10.3.0"),
         ({"posert": "0.0.1"}, "was built by posert 0.0.1, this is "),
         (
@@ -110,7 +113,7 @@ def test_the_size_is_told_only_where_there_is_one() -> None:
 @pytest.mark.usefixtures("on_h200")
 def test_an_engine_of_elsewhere_is_refused(engine: Path, change: dict[str, Any], why: str) -> None:
     as_tensorrt(engine)
-    assert open_engine(engine)
+    assert open_own(engine)
     as_tensorrt(engine, **change)
     line = refusal(engine)
     assert line.startswith("pose.engine was built ")
@@ -122,7 +125,7 @@ def test_an_engine_of_elsewhere_is_refused(engine: Path, change: dict[str, Any],
 @pytest.mark.usefixtures("on_h200")
 def test_an_engine_for_named_targets_runs_wherever_they_are(engine: Path) -> None:
     as_tensorrt(engine, device=cpu(), targets=("8.9", "9.0"))
-    assert open_engine(engine)
+    assert open_own(engine)
 
 
 def test_an_engine_of_a_gpu_is_refused_where_none_is(
@@ -178,6 +181,7 @@ KEYED: dict[str, Any] = {
     "onnx_sha256": "1" * 64, "posert": "9", "line": "tensorrt", "line_version": "9",
     "device": L4, "precision": "fp16", "form": "maps", "flags": ("fp16",), "targets": ("8.9",),
     "profile": Profile((1, 1, 2), (224, 224, 224), (384, 384, 384)),
+    "model": "other", "backend": "onnxruntime-cuda",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -16,11 +17,21 @@ from posert.building.plan import Plan
 from posert.building.weights import source_sha256
 from posert.engine_builder.cache import Built, Cache
 from posert.engine_builder.compact import compact
-from posert.engine_builder.onnx_check import check_onnx, load_onnx
+from posert.engine_builder.onnx_check import (
+    check_onnx,
+    fixed_batch,
+    load_onnx,
+    without_functions,
+)
 from posert.engine_builder.precision import to_fp16
 from posert.engine_builder.quantise import to_int8
-from posert.engine_builder.tensorrt import BuildOptions, build_serialized, load_tensorrt
-from posert.errors import ConfigError, EngineError, OutputError
+from posert.engine_builder.tensorrt import (
+    BuildOptions,
+    build_serialized,
+    known_targets,
+    load_tensorrt,
+)
+from posert.errors import ConfigError, EngineError, ModelError, OutputError
 from posert.manifest import EngineFile, Gate
 from posert.runtime.preprocess import fit, normalise
 from posert.settings import BuildSettings
@@ -38,6 +49,8 @@ def provide(
     build: BuildSettings,
     accuracy: Accuracy | None = None,
     spare: Callable[[], Cache] | None = None,
+    *,
+    anew: bool = False,
 ) -> EngineFile:
     """The engine of ``plan``: the ONNX as it is, from the cache, or built now and kept there.
 
@@ -46,13 +59,15 @@ def provide(
         build: how it is built, where it is not there yet.
         accuracy: AP on annotated pictures, for the gate.
         spare: makes the place for an engine if the cache cannot be written.
+        anew: build it whatever is there; what the gate refuses is not kept, other than by force.
 
     Raises:
         EngineError: it cannot be built, or the gate refuses it.
-        ModelError: the ONNX is refused.
+        ModelError: the ONNX is refused, or takes another batch only than is asked for.
         InputError: there is nothing to calibrate with.
         ConfigError: int8 without calibration.
-        OutputError: the cache cannot be written, and there is no ``spare``.
+        OutputError: the cache cannot be written, and there is no ``spare``; or there is no room
+            to judge the engine in.
     """
     if plan.as_it_is:
         if build.calibration is not None:
@@ -63,14 +78,18 @@ def provide(
     request = plan.request()
     pictures = _pictures(build)
     engines = Cache()
-    found = None if build.force else engines.find(request)
+    found = None if build.force or anew else engines.find(request)
     if found is not None and _as_asked(found, build, pictures, accuracy):
+        _warn_of_forced(plan, found)
         return found
+    plan = _with_own_batch(plan, build)
+    request = replace(request, profile=plan.profile)  # the same recipe: the batch is no part of it
     make = cache(lambda: _make(plan, build, pictures, accuracy))  # once, whatever the disk says
     try:
-        return engines.get_or_build(request, make, force=build.force or found is not None)
+        return engines.get_or_build(request, make, force=build.force or anew or found is not None)
     except OutputError as e:
-        if spare is None:
+        calls = make.cache_info()
+        if spare is None or calls.misses > calls.currsize:  # the second: making it failed so
             raise
         log.warning("%s; the engine is not kept", e)
     return spare().get_or_build(request, make)
@@ -96,6 +115,30 @@ def _as_asked(
     return judged and calibrated and batched
 
 
+def _warn_of_forced(plan: Plan, found: EngineFile) -> None:
+    gate = found.manifest.gate if found.manifest is not None else None
+    if gate is not None and not gate.passed:
+        log.warning("%s was kept by --force although %s: %s", plan, gate.reason(), found.path)
+
+
+def _with_own_batch(plan: Plan, build: BuildSettings) -> Plan:
+    """``plan`` with the batch of its ONNX, where that takes no other.
+
+    Raises:
+        ModelError: another batch is asked for.
+    """
+    only = fixed_batch(plan.card, plan.source)
+    if only is None:
+        return plan
+    if build.batch not in (None, (only,) * 3):
+        raise ModelError(
+            f"{plan.source}: batch",
+            got=",".join(map(str, build.batch)),
+            expected=f"{only},{only},{only}, the only one it takes",
+        )
+    return replace(plan, profile=replace(plan.profile, batch=(only,) * 3))
+
+
 def _mark(pictures: list[Image]) -> str:
     return f"calibration={fingerprint(pictures)[:16]}"
 
@@ -106,6 +149,8 @@ def _make(plan: Plan, build: BuildSettings, given: list[Image], accuracy: Accura
     Raises:
         EngineError: the gate refuses it.
     """
+    if plan.targets:  # refused before anything is said to be built
+        known_targets(load_tensorrt("tensorrt-rtx"), plan.targets)
     log.info("building %s, once", plan)
     check_onnx(plan.card, plan.topology)
     pictures = given or shipped_pictures(_JUDGED_PICTURES)
@@ -126,7 +171,7 @@ def _make(plan: Plan, build: BuildSettings, given: list[Image], accuracy: Accura
 
 def _in_precision(plan: Plan, pictures: list[Image]) -> Any:
     """The network in the plan's precision, float32 at its ends."""
-    network = load_onnx(plan.source)
+    network = without_functions(load_onnx(plan.source))
     if plan.precision == plan.source_precision:
         return network
     if plan.precision == "fp16":
@@ -136,7 +181,8 @@ def _in_precision(plan: Plan, pictures: list[Image]) -> Any:
             f"int8 of {plan.card.name}: there is nothing to calibrate with",
             fix="posert build-engine MODEL --precision int8 --calibration FOLDER_OR_VIDEO",
         )
-    log.info("calibrating with %d pictures", len(pictures))
+    count = len(pictures)
+    log.info("calibrating with %d picture%s", count, "" if count == 1 else "s")
     return to_int8(
         network,
         (_input(plan, picture) for picture in pictures),

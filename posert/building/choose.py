@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from posert.building.build import provide
 from posert.building.files import ENDING, open_file
-from posert.building.plan import make_plan
+from posert.building.plan import Plan, make_plan
 from posert.engine_builder.cache import Cache
 from posert.engine_builder.card import verify_files
+from posert.engine_builder.scratch import scratch_folder
 from posert.engine_builder.tensorrt import load_tensorrt
-from posert.errors import EngineError
+from posert.errors import EngineError, ModelError
 from posert.gpu import first_gpu
 from posert.manifest import Backend, installed_version
 from posert.model_card import ModelCard
@@ -72,12 +73,34 @@ def _tell_of_gpu(backend: Backend, reasons: list[str]) -> None:
 
 
 def _open(backend: Backend, card: ModelCard, topology: Topology, settings: RunSettings) -> Engine:
+    """The engine of the form that is asked for; ``auto`` takes maps where compact cannot be had."""
+    plan = make_plan(card, topology, backend, settings, BuildSettings())
+    if settings.form != "auto" or plan.form == "maps":
+        return _provided(plan, settings.workers)
+    try:
+        return _provided(plan, settings.workers)
+    except (EngineError, ModelError) as e:
+        reason = str(e).partition("; ")[0]
+    maps = make_plan(card, topology, backend, replace(settings, form="maps"), BuildSettings())
+    engine = _provided(maps, settings.workers)  # what it is refused for is told in its place
+    log.warning("taking the maps form, as --form maps does at once: %s", reason)
+    return engine
+
+
+def _provided(plan: Plan, workers: int | None) -> Engine:
+    """The engine of ``plan``, opened; one that TensorRT no longer takes is built again, once."""
     build = BuildSettings()
-    plan = make_plan(card, topology, backend, settings, build)
     with ExitStack() as stack:  # engines are read when they are opened
 
         def spare() -> Cache:
-            return Cache(Path(stack.enter_context(TemporaryDirectory())))
+            return Cache(stack.enter_context(scratch_folder()))
 
         file = provide(plan, build, spare=spare)
-        return open_engine(card, file, backend, settings.workers)
+        try:
+            return open_engine(plan.card, file, plan.backend, workers)
+        except EngineError as e:
+            if plan.line == "onnxruntime":
+                raise
+            log.warning("%s; building it again", str(e).partition("; ")[0])
+        file = provide(plan, build, spare=spare, anew=True)
+        return open_engine(plan.card, file, plan.backend, workers)

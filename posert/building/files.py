@@ -1,4 +1,4 @@
-"""Engines in files of the user's own: saved from the cache, opened, imported from torch2trt."""
+"""Engines in files of the user's own: saved from the cache, and opened."""
 
 from __future__ import annotations
 
@@ -7,30 +7,22 @@ import shutil
 from contextlib import suppress
 from dataclasses import replace
 from errno import EISDIR
-from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from posert.building.plan import profile_of
-from posert.engine_builder.cache import Built, Cache, Request
-from posert.engine_builder.torch2trt import Torch2trtEngine
 from posert.errors import ConfigError, EngineError, OutputError
-from posert.gpu import first_gpu
 from posert.manifest import (
     EngineFile,
-    Precision,
     Profile,
-    installed_version,
-    open_engine,
+    manifest_beside,
+    open_own,
     read_engine,
-    read_manifest,
     sidecar,
 )
 from posert.model_card import ModelCard
 from posert.postprocess.settings import ParserSettings
-from posert.runtime.engine import Engine
-from posert.runtime.engine import open_engine as run_engine
+from posert.runtime.engine import Engine, open_engine
 from posert.runtime.preprocess import InputSize, check_size
 from posert.settings import RunSettings
 
@@ -46,7 +38,7 @@ def own_size(settings: RunSettings) -> RunSettings:
     path = Path(settings.model)
     if path.suffix != ENDING or settings.input_size is not None:
         return settings
-    return replace(settings, input_size=read_manifest(sidecar(path)).profile.size)
+    return replace(settings, input_size=manifest_beside(path).profile.size)
 
 
 def open_file(path: Path, card: ModelCard, settings: RunSettings) -> Engine:
@@ -56,8 +48,8 @@ def open_file(path: Path, card: ModelCard, settings: RunSettings) -> Engine:
         EngineError: it is damaged, or was built for another device or version.
         ConfigError: the settings ask for something else than is built in.
     """
-    file = open_engine(path)
-    assert file.manifest is not None  # of open_engine
+    file = open_own(path)
+    assert file.manifest is not None  # of open_own
     made = file.manifest
     for name in ("backend", "form", "precision"):
         if (asked := getattr(settings, name)) not in ("auto", getattr(made, name)):
@@ -68,7 +60,7 @@ def open_file(path: Path, card: ModelCard, settings: RunSettings) -> Engine:
         if (settings.max_peaks or 0) > (most := made.parser["max_peaks"]):
             expected = f"at most {most}, which are built in"
             raise ConfigError(f"{path}: max_peaks", got=settings.max_peaks, expected=expected)
-    return run_engine(card, file, made.backend, settings.workers)
+    return open_engine(card, file, made.backend, settings.workers)
 
 
 def _check_size(path: Path, built: Profile, card: ModelCard, settings: RunSettings) -> None:
@@ -146,44 +138,3 @@ def check_ending(path: Path) -> None:
 
 def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.part")
-
-
-def import_torch2trt(
-    engine: Torch2trtEngine, card: ModelCard, precision: Precision, path: Path
-) -> EngineFile:
-    """The engine of torch2trt as a file of PoseRT's at ``path``, if this device runs it.
-
-    Raises:
-        EngineError: there is no GPU or TensorRT, or TensorRT refuses the engine.
-        ModelError: its tensors are not those of the card.
-        OutputError: it cannot be written.
-    """
-    version, gpu = installed_version("tensorrt"), first_gpu()
-    if version is None or gpu is None:
-        what = "there is no NVIDIA GPU here" if version else "TensorRT is not installed here"
-        by = f" (it was built by TensorRT {engine.version})" if engine.version else ""
-        raise EngineError(f"{path.stem}: {what} to run the engine with{by}", fix="posert doctor")
-    height, width = (
-        card.input.size if isinstance(card.input.size, tuple) else (card.input.size,) * 2
-    )
-    request = Request(
-        model=card.name,
-        backend="tensorrt",
-        form="maps",
-        precision=precision,
-        source_sha256="",
-        line="tensorrt",
-        line_version=version,
-        device=gpu,
-        profile=Profile((1, 1, 1), (height,) * 3, (width,) * 3),
-    )
-    built = Built(
-        engine.engine,
-        onnx_sha256=sha256(engine.engine).hexdigest(),  # there is no ONNX: the engine stands for it
-        flags=("torch2trt",),
-        tensors=engine.names(card),
-    )
-    with TemporaryDirectory() as folder:
-        file = Cache(Path(folder)).get_or_build(request, lambda: built)
-        run_engine(card, file, "tensorrt")
-        return save(file, path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Literal
 
 from posert.building.estimator import make_estimator
 from posert.building.plan import Plan
 from posert.engine_builder.gate import FP16_LIMITS, Finding, finding, judge
+from posert.engine_builder.scratch import scratch_folder
 from posert.manifest import Backend, EngineFile, Form, Gate
 from posert.model_card import ModelCard
 from posert.postprocess.topology import Topology
@@ -52,12 +53,14 @@ def judge_engine(
         network: the network in its precision, without the compact form around it: of its maps.
         pictures: (H, W, 3) uint8 BGR.
         accuracy: AP on annotated pictures.
+
+    Raises:
+        OutputError: there is no room for them in the temporary folder.
     """
     settings = _settings(plan)
     # First, as what is wrong with the network is then told of its own file
     reference = _judged(plan, EngineFile(plan.card.onnx_path), "onnxruntime", settings)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         runs_here = not plan.targets and why_not(plan.backend) is None
         backend: Backend = plan.backend if runs_here else "onnxruntime"
         file = _written(folder, "engine", engine if runs_here else onnx, plan, plan.form)
@@ -78,8 +81,11 @@ def judge_engine(
 
 
 def _settings(plan: Plan) -> RunSettings:
-    reference = plan.parser is not None and plan.parser.reference
-    return RunSettings(input_size=plan.size, parser="trt_pose" if reference else "posert")
+    """The network is held to the cap on peaks that the engine has, else it finds others."""
+    if plan.parser is None:
+        return RunSettings(input_size=plan.size)
+    parser: Literal["posert", "trt_pose"] = "trt_pose" if plan.parser.reference else "posert"
+    return RunSettings(input_size=plan.size, parser=parser, max_peaks=plan.parser.max_peaks)
 
 
 def _written(folder: Path, name: str, data: bytes, plan: Plan, form: Form) -> EngineFile:

@@ -15,8 +15,8 @@ from posert.config import shipped
 from posert.errors import InputError
 from posert.runtime.sources.capture import is_address
 from posert.runtime.sources.inputs import expand, open_source
-from posert.runtime.sources.source import Span
-from posert.types import Image, SourceInfo
+from posert.runtime.sources.source import Source, Span
+from posert.types import Image
 
 log = logging.getLogger(__name__)
 
@@ -80,21 +80,33 @@ def fingerprint(pictures: list[Image]) -> str:
 def _frames(name: str, count: int) -> Iterator[Image]:
     source = open_source(name)
     try:
-        for span in _spans(source.info, count):
-            for frame in source.frames(span):
-                yield _reduced(frame.image)
+        total = source.info.frames or _counted(name)
+        if total < _SEEK_FROM * count:
+            yield from _in_turn(source, count, total)
+            return
+        for place in spread(count + 1, total)[:-1]:  # the end may be nearer than the header says
+            span = Span(start_s=float(place / source.info.rate), max_frames=1)
+            yield from (_reduced(frame.image) for frame in source.frames(span))
     finally:
         source.close()
 
 
-def _spans(info: SourceInfo, count: int) -> Iterator[Span]:
-    """Where the frames are taken: of a long video by seeking, for decoding it all takes minutes."""
-    total = info.frames or count
-    if total < _SEEK_FROM * count:
-        yield Span(every=max(1, total // count), max_frames=count)
-        return
-    for place in spread(count + 1, total)[:-1]:  # the end may be nearer than the header says
-        yield Span(start_s=float(place / info.rate), max_frames=1)
+def _in_turn(source: Source, count: int, total: int) -> Iterator[Image]:
+    """``count`` of ``total`` frames by decoding all: seeking to each would take longer."""
+    every = max(1, total // count)  # frames between are decoded, but not made pictures of
+    places = set(spread(count, -(-total // every)))
+    for place, frame in enumerate(source.frames(Span(every=every))):
+        if place in places:
+            yield _reduced(frame.image)
+
+
+def _counted(name: str) -> int:
+    """How many frames a video has whose header does not tell."""
+    source = open_source(name)
+    try:
+        return sum(1 for _ in source.frames(Span()))
+    finally:
+        source.close()
 
 
 def _reduced(image: Image) -> Image:

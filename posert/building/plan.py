@@ -9,6 +9,7 @@ from typing import Final, get_args
 from posert.building.weights import source_sha256
 from posert.engine_builder.cache import Request
 from posert.engine_builder.compact import peaks_limit
+from posert.engine_builder.onnx_check import is_quantised
 from posert.engine_builder.tensorrt import load_tensorrt
 from posert.errors import ConfigError, EngineError, ModelError
 from posert.gpu import cpu
@@ -29,7 +30,7 @@ from posert.runtime.preprocess import InputSize, check_size
 from posert.settings import BuildSettings, RunSettings
 
 # The compact form keeps Python's lock for half as long: on a CPU that pays from so many cores on.
-_CORES_FOR_COMPACT: Final = 4
+_CORES_FOR_COMPACT: Final = 8
 _BATCH: Final = (1, 4, 16)
 _MOST_PEAKS: Final = 256  # of a type; link scores take their square, 5 MB a picture here
 
@@ -97,6 +98,7 @@ class Plan:
                 "input": asdict(self.card.input),
                 "outputs": asdict(self.card.outputs),
                 "topology": self.topology.rows.tolist(),
+                "source_precision": self.source_precision,
             },
         )
 
@@ -117,9 +119,10 @@ def make_plan(
         ConfigError: sizes, batch or targets are wrong.
         ModelError: the precision that is asked for cannot be had from this model.
     """
-    form = _faster_form(backend) if settings.form == "auto" else settings.form
-    source, source_precision, precision = _source(card, backend, settings.precision)
-    if precision == "int8" and backend == "onnxruntime-cuda":
+    form = _faster_form(backend, topology, settings) if settings.form == "auto" else settings.form
+    calibrated = build.calibration is not None
+    source, source_precision, precision = _source(card, backend, settings.precision, calibrated)
+    if settings.precision == "int8" and backend == "onnxruntime-cuda":
         raise ConfigError("precision", got="int8", expected=f"fp16 or fp32: {backend} has no int8")
     if build.targets and backend != "tensorrt-rtx":
         raise ConfigError("--target", got=backend, expected="tensorrt-rtx; others build for here")
@@ -132,14 +135,21 @@ def make_plan(
     )  # fmt: skip
 
 
-def _faster_form(backend: Backend) -> Form:
-    """What docs/engines.md measured to be faster here."""
+def _faster_form(backend: Backend, topology: Topology, settings: RunSettings) -> Form:
+    """What docs/engines.md measured to be faster here, of what can be had."""
+    if not topology.links or (settings.max_peaks or 0) > _MOST_PEAKS:
+        return "maps"
     alike = backend == "onnxruntime" and usable_cores() < _CORES_FOR_COMPACT
     return "maps" if alike else "compact"  # alike: then nothing need be built
 
 
-def _source(card: ModelCard, backend: Backend, wanted: str) -> tuple[Path, Precision, Precision]:
-    """The ONNX to start from, its precision, and the precision to end with."""
+def _source(
+    card: ModelCard, backend: Backend, wanted: str, calibrated: bool
+) -> tuple[Path, Precision, Precision]:
+    """The ONNX to start from, its precision, and the precision to end with.
+
+    INT8 that is to be ``calibrated`` with pictures of the user's is not the one that is shipped.
+    """
     made = {v.precision: card.folder / v.onnx for v in card.variants if v.backend == backend}
     precision: Precision
     if wanted in get_args(Precision):
@@ -148,11 +158,18 @@ def _source(card: ModelCard, backend: Backend, wanted: str) -> tuple[Path, Preci
         precision = "int8" if "int8" in made else "fp32"
     else:
         precision = "fp16"
-    if precision in made:
+    anew = wanted == "int8" and calibrated
+    if precision in made and not anew:
         return made[precision], precision, precision
-    if card.onnx_path.suffix != ".onnx":
-        raise ModelError(f"{card.onnx_path}: is no ONNX file")
-    return card.onnx_path, "fp32", precision
+    path = card.onnx_path
+    if path.suffix != ".onnx":
+        raise ModelError(f"{path}: is no ONNX file")
+    if not is_quantised(path):
+        return path, "fp32", precision
+    if wanted not in ("auto", "int8") or anew:
+        what = "calibration" if anew else f"precision {wanted}"
+        raise ModelError(f"{path}: is quantised already", got=what, fix="give the fp32 ONNX")
+    return path, "int8", "int8"
 
 
 def _in_order(targets: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import typer
 from posert.cli.run import parse_size
 
 if TYPE_CHECKING:
-    from posert.manifest import EngineFile, Gate, Precision
+    from posert.manifest import EngineFile, Gate
 
 
 def build_engine(
@@ -37,6 +37,10 @@ def build_engine(
         str,
         typer.Option(help="auto, compact (peaks and link scores leave the device) or maps."),
     ] = "auto",
+    max_peaks: Annotated[
+        int | None,
+        typer.Option(help="Of the compact form: most keypoints of one type; more takes longer."),
+    ] = None,
     parser: Annotated[
         str, typer.Option(help="Of the compact form: posert, or trt_pose for its exact parser.")
     ] = "posert",
@@ -60,8 +64,9 @@ def build_engine(
         typer.Option("--output", "-o", help="A copy for elsewhere, .engine: run --model FILE."),
     ] = None,
     card: Annotated[
-        str, typer.Option(help="The model a .pth is of: its name, folder or card.yaml.")
-    ] = "trt-pose-resnet18-224",
+        str | None,
+        typer.Option(help="The model a .pth is of; trt-pose-resnet18-224 if left out."),
+    ] = None,
     via: Annotated[
         str | None, typer.Option(help="torch2trt: have it convert a checkpoint, .pth.")
     ] = None,
@@ -72,8 +77,8 @@ def build_engine(
     """Build the engine of MODEL for this device and keep it in the cache.
 
     Every engine is compared with the fp32 network before it is kept; one that finds too little of
-    what that finds is refused. Exit codes: 0 done, 2 usage, 3 calibration, 4 model, 5 cache, 6
-    settings, 9 backend or gate.
+    what that finds is refused. Engines of torch2trt alone are not judged. Exit codes: 0 done, 2
+    usage, 3 calibration, 4 model, 5 cache, 6 settings, 9 backend or gate.
     """
     from posert.cli.progress import start_logging
 
@@ -82,24 +87,18 @@ def build_engine(
         raise typer.BadParameter(f"{via!r} is not torch2trt", param_hint="--via")
     if via is not None and not model.endswith(".pth"):
         raise typer.BadParameter("wants a checkpoint, .pth", param_hint="--via")
-    if model.endswith(".pth"):
-        target_file = output or Path(model).with_suffix(".engine")
-        _print(_from_torch(Path(model), card, precision, batch, via, target_file))
-        return
     given: dict[str, Any] = {
-        "model": model, "precision": precision, "backend": backend, "form": form, "parser": parser,
-    }  # fmt: skip
-    if size is not None:
-        given["input_size"] = parse_size(size)
-    options: dict[str, Any] = {
+        "precision": precision, "backend": backend, "form": form, "parser": parser,
+        "max_peaks": max_peaks,
+        "input_size": parse_size(size) if size is not None else None,
         "batch": parse_numbers(batch) if batch is not None else None,
-        "calibration": calibration,
-        "annotations": annotations,
+        "calibration": calibration, "annotations": annotations,
         "targets": parse_targets(target) if target is not None else (),
-        "timing_cache": timing_cache,
-        "force": force,
-    }
-    _print(_built(given, options, output))
+        "timing_cache": timing_cache, "force": force, "output": output, "card": card, "via": via,
+    }  # fmt: skip
+    from posert.engines import build_engine
+
+    _print(build_engine(model, **given))
 
 
 def parse_numbers(text: str) -> tuple[int, int, int]:
@@ -118,41 +117,6 @@ def parse_targets(text: str) -> tuple[str, ...]:
         told = f"{text!r} is not a list of compute capabilities such as 8.6,8.9"
         raise typer.BadParameter(told, param_hint="--target")
     return targets
-
-
-def _built(given: dict[str, Any], options: dict[str, Any], output: Path | None) -> EngineFile:
-    from posert.building.files import check_ending, save
-    from posert.engines import build_engine
-
-    if output is not None:
-        check_ending(output)  # before minutes of building
-    file = build_engine(**given, **options)
-    return save(file, output) if output is not None else file
-
-
-def _from_torch(
-    path: Path, card: str, precision: str, batch: str | None, via: str | None, output: Path
-) -> EngineFile:
-    """An engine of torch2trt, out of its file or made by it now."""
-    from posert.building.files import check_ending, import_torch2trt
-    from posert.engine_builder.card import find_card
-    from posert.engine_builder.torch2trt import convert_with_torch2trt, read_torch2trt
-    from posert.settings import read_settings
-
-    asked = read_settings(None, {"precision": precision}).precision
-    chosen: Precision = "fp16" if asked == "auto" else asked
-    check_ending(output)
-    model = find_card(card)
-    if via is None:
-        engine = read_torch2trt(path)
-    else:
-        from posert.training.checkpoint import load_network
-
-        size = model.input.size
-        sides = size if isinstance(size, tuple) else (size, size)
-        network, example = load_network(path).on_gpu(sides)
-        engine = convert_with_torch2trt(network, example, chosen, parse_numbers(batch or "1,1,1"))
-    return import_torch2trt(engine, model, chosen, output)
 
 
 def _print(file: EngineFile) -> None:
@@ -174,6 +138,8 @@ def _print(file: EngineFile) -> None:
     )
     if made.gate is not None:
         print(f"  {_verdict(made.gate)}")
+    elif "torch2trt" in made.flags:
+        print("  not judged: it is of torch2trt; precision and batches are what was asked for")
 
 
 def _verdict(gate: Gate) -> str:

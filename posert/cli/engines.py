@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from posert.engine_builder.inventory import Entry
+
+_COLUMNS = ("model", "backend", "form", "precision", "device", "MB", "built (UTC)", "here")
 
 app = typer.Typer(help="List the built engines; clear the cache.", invoke_without_command=True)
 
@@ -21,10 +24,6 @@ def list_engines(
     """List the engines in the cache and whether they can be used here."""
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from posert.config import environment
     from posert.engine_builder.inventory import entries
     from posert.runtime.sinks.sink import write_json
@@ -36,13 +35,11 @@ def list_engines(
     if not found:
         print(f"no engines in {folder}")
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("model", "backend", "form", "precision", "device", "MB", "built (UTC)"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("here")
-    for entry in found:
-        table.add_row(*map(escape, _row(entry)))
-    Console().print(table)
+    rows = [_row(entry) for entry in found]
+    if sys.stdout.isatty():
+        _print_folded(rows)
+    else:
+        _print_lines(rows)
 
 
 @app.command()
@@ -59,9 +56,11 @@ def prune(
     """Remove damaged engines and what killed builds left."""
     from datetime import datetime, timedelta, timezone
 
+    from posert.cli.progress import start_logging
     from posert.config import environment
     from posert.engine_builder.inventory import entries, prune
 
+    start_logging(quiet=False)
     folder = environment().cache
     now = datetime.now(timezone.utc)
 
@@ -70,7 +69,7 @@ def prune(
             return True
         if older_than is None or entry.manifest is None:
             return False
-        return now - entry.manifest.built_at > timedelta(days=older_than)
+        return (now - entry.manifest.built_at) / timedelta(days=1) > older_than
 
     freed = []
     for path, size in prune(folder, unwanted):
@@ -83,12 +82,42 @@ def prune(
 
 def _row(entry: Entry) -> tuple[str, ...]:
     size = f"{entry.size_bytes / 1e6:.1f}"
-    here = entry.broken or entry.foreign or "usable"
+    here = entry.broken or entry.foreign or _usable(entry)
     if (made := entry.manifest) is None:
         return (entry.path.parent.name, "?", "?", "?", "?", size, "?", here)
     device = ", ".join(f"CC {target}" for target in made.targets) or made.device.name
     built = f"{made.built_at:%Y-%m-%d %H:%M}"
     return (made.model, made.backend, made.form, made.precision, device, size, built, here)
+
+
+def _usable(entry: Entry) -> str:
+    gate = None if entry.manifest is None else entry.manifest.gate
+    return "usable" if gate is None or gate.passed else "usable, but the gate refused it"
+
+
+def _print_lines(rows: list[tuple[str, ...]]) -> None:
+    """One full line for each engine, however long: to be searched and piped."""
+    lines = [_COLUMNS, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(padded).rstrip())
+
+
+def _print_folded(rows: list[tuple[str, ...]]) -> None:
+    """Three columns of two lines, which 80 characters hold; what is longer is wrapped."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("engine", "for", "here", box=None, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        model, backend, form, precision, device, size, built, here = map(escape, row)
+        engine = f"{model}\n{backend} {precision} {form}"
+        table.add_row(engine, f"{device}\n{size} MB, {built}", here)
+    Console().print(table)
 
 
 def _plain(entry: Entry) -> dict[str, object]:

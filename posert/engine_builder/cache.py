@@ -2,7 +2,7 @@
 
     <cache>/<model>/<recipe>.engine          or .onnx, for onnxruntime
     <cache>/<model>/<recipe>.engine.json     its manifest, written last
-    <cache>/<model>/<recipe>.lock            held while that engine is built
+    <cache>/<model>/<recipe>.lock            there while that engine is built
 
 ``recipe`` is the beginning of the sha256 of all that was asked for, so that a warm start finds its
 engine without looking at the ONNX.
@@ -13,6 +13,7 @@ Folders are made for their owner alone (0700); checksums find damage, not malice
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -25,7 +26,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from posert.config import environment
+from posert.config import PACKAGE, environment
 from posert.errors import EngineError, OutputError
 from posert.gpu import Device
 from posert.manifest import (
@@ -43,6 +44,7 @@ from posert.manifest import (
     digest,
     engine_file,
     engine_key,
+    file_sha256,
     read_engine,
     read_manifest,
     sidecar,
@@ -73,7 +75,7 @@ class Request:
 
     @property
     def recipe(self) -> str:
-        """sha256 of the request and of this posert; named targets stand for the device.
+        """sha256 of the request and of what builds it; named targets stand for the device.
 
         The batch is left out: a run takes the engine that is there, whatever its batch.
         """
@@ -81,7 +83,17 @@ class Request:
         del facts["profile"]["batch"]
         if self.targets:
             del facts["device"]
-        return digest({**facts, "posert": __version__})
+        return digest({**facts, "posert": __version__, "code": _code()})
+
+
+@functools.cache
+def _code() -> str:
+    """sha256 of the sources that shape an engine: in a checkout they change and no version does."""
+    found = sha256()
+    for folder in ("engine_builder", "postprocess"):
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            found.update(f"{path.relative_to(PACKAGE)} {file_sha256(path)}\n".encode())
+    return found.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -235,6 +247,8 @@ def _locked(path: Path, folder: Path, model: str) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):  # whoever waits sees that its file is gone, and makes another
+            path.with_suffix(".lock").unlink()
         lock.release()
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from posert.config import build, environment, read_mapping, shipped
 from posert.errors import ModelError, nearest
-from posert.manifest import file_sha256, read_manifest, sidecar
+from posert.manifest import file_sha256, manifest_beside
 from posert.model_card import STRICT, ModelCard
 from posert.postprocess.topology import Topology
 
@@ -109,7 +109,7 @@ def _card_of_engine(path: Path) -> ModelCard:
         return read_card(path.parent / CARD)
     if not path.is_file():
         raise ModelError(f"{path}: there is no such engine", fix="posert build-engine -o makes one")
-    name = read_manifest(sidecar(path)).model
+    name = manifest_beside(path).model
     for known in card_paths():
         if name in (known.parent.name, read_card(known).name):
             return read_card(known)

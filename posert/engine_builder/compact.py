@@ -15,6 +15,7 @@ from posert.engine_builder.compact_links import link_tensor
 from posert.engine_builder.compact_peaks import Grid, peak_tensors
 from posert.engine_builder.fixed_size import Sizes, fix_size, input_shape, map_sizes
 from posert.engine_builder.graph import OPSET, Graph, Tensor
+from posert.engine_builder.onnx_check import without_functions
 from posert.errors import ModelError, first_line
 from posert.model_card import InputCard, ModelCard, TensorCard
 from posert.postprocess.settings import ParserSettings
@@ -57,8 +58,8 @@ def compact(
             it are constants (CUDA graphs want that); None: any, or the only ones of the network.
 
     Raises:
-        ModelError: the network cannot be brought to opset 17, contradicts its card or ``size``,
-            or its topology has no links.
+        ModelError: the network cannot be brought to opset 17, has sparse weights, contradicts its
+            card or ``size``, or its topology has no links.
     """
     network = _modern(network)
     batch, *sides = input_shape(network, card.input.name)
@@ -119,9 +120,13 @@ def opset_of(network: onnx.ModelProto) -> int:
 
 
 def _modern(network: onnx.ModelProto) -> onnx.ModelProto:
-    """``network``, or a copy of the opset that the graph around it needs."""
+    """``network``, or a copy of the opset that the graph around it needs, in nodes alone."""
     from onnx import version_converter
 
+    network = without_functions(network)
+    parts = {"functions": network.functions, "sparse weights": network.graph.sparse_initializer}
+    if left := [kind for kind, found in parts.items() if found]:
+        raise ModelError(f"the network has {left[0]}", fix="export it without, or --form maps")
     if opset_of(network) >= OPSET:
         return network
     try:

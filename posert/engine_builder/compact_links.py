@@ -13,6 +13,7 @@ from posert.engine_builder.compact_peaks import Grid, PeakTensors
 from posert.engine_builder.graph import Tensor
 from posert.postprocess.links import AGREES, EPSILON
 from posert.postprocess.parser import AGREEMENT
+from posert.postprocess.peaks import CELL_CENTRE
 from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
 
@@ -27,8 +28,11 @@ def link_tensor(
     """
     m, samples = settings.max_peaks, settings.samples
     of_a, of_b = topology.rows[:, 2].tolist(), topology.rows[:, 3].tolist()
-    start = _ends(peaks.points, of_a, (m, 1))
-    along = [b - a for a, b in zip(start, _ends(peaks.points, of_b, (1, m)), strict=True)]
+    points = peaks.points
+    if not _may_leave(settings):  # unless NaN is beside them; not even then read off the map
+        points = points.maximum(CELL_CENTRE).minimum(grid.sides.cast(np.float32) - CELL_CENTRE)
+    start = _ends(points, of_a, (m, 1))
+    along = [b - a for a, b in zip(start, _ends(points, of_b, (1, m)), strict=True)]
     length = (along[0] * along[0] + along[1] * along[1]).sqrt() + EPSILON
     share = np.arange(samples, dtype=np.float32)[:, None, None] / np.float32(samples - 1)
     y, x = (a + ab * share for a, ab in zip(start, along, strict=True))  # (N, K, S, M, M)
@@ -76,7 +80,7 @@ def _dots(
     m = settings.max_peaks
     cells = y.cast(np.int32) * grid.w + x.cast(np.int32)
     inside = None
-    if settings.reference or settings.window < 3:  # else no peak is placed outside its cell
+    if _may_leave(settings):
         inside = _inside(y, grid.sides, 0) & _inside(x, grid.sides, 1)
         cells = inside.where(cells, 0)
     of_y = cells.reshape(0, 0, -1)
@@ -84,6 +88,11 @@ def _dots(
     y_part, x_part = (fields.take(2, at).reshape(0, 0, -1, m, m) for at in (of_y, of_x))
     dots = y_part * unit[0] + x_part * unit[1]
     return dots if inside is None else inside.where(dots, 0)
+
+
+def _may_leave(settings: ParserSettings) -> bool:
+    """Whether peaks of finite maps may be placed outside their cells, and so off the map."""
+    return settings.reference or settings.window < 3
 
 
 def _inside(coordinates: Tensor, sides: Tensor, axis: int) -> Tensor:

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from posert.errors import InputError
 from posert.manifest import Gate, GateLimits
 from posert.postprocess.parser import parse
-from posert.postprocess.peaks import find_peaks, fit_peaks
+from posert.postprocess.peaks import find_peaks, fit_peaks, refine_peaks
 from posert.postprocess.settings import ParserSettings
 from posert.postprocess.tensors import parse_tensors
 from posert.postprocess.topology import Topology
@@ -60,8 +60,8 @@ def judge(
 ) -> Gate:
     """Hold what an engine found against what the fp32 network found in the same pictures.
 
-    Where neither finds anything they agree; then the error of the maps alone decides, and of the
-    compact form nothing does: judge that on pictures with people.
+    Where neither finds anything they agree; then the error of the maps alone decides, and where
+    there are no maps nothing does: judge those on pictures with people.
 
     Args:
         references: of the fp32 network.
@@ -145,8 +145,14 @@ def people_agreement(pairs: Pairs) -> float:
 def _peaks_of_maps(maps: PoseMaps, settings: ParserSettings) -> Float32:
     cmap = np.asarray(maps.cmap, np.float32)
     cmap = np.where(np.isfinite(cmap), cmap, np.float32(0))
-    found = find_peaks(cmap, settings.threshold, settings.window, settings.max_peaks)
-    found = fit_peaks(found, cmap)
+    strongest = not settings.reference  # as the parser has it
+    found = find_peaks(
+        cmap, settings.threshold, settings.window, settings.max_peaks, strongest=strongest
+    )
+    if settings.reference:
+        found = refine_peaks(found, cmap, settings.window)
+    else:
+        found = fit_peaks(found, cmap)
     return np.column_stack([found.kinds, found.points, found.scores]).astype(np.float32)
 
 

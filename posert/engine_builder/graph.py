@@ -198,6 +198,8 @@ class Graph:
     def merge(self, network: onnx.ModelProto, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Put ``network``, fed by ``feeds``, into the graph; its names become ``network/...``.
 
+        It has no functions of its own and no sparse weights: there is no place for them.
+
         Returns:
             Its outputs by the names they had.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from posert.errors import EngineError, OutputError
 from posert.manifest import Manifest, mismatch, read_engine, read_manifest, sidecar
+
+log = logging.getLogger(__name__)
 
 # PoseRT's own files; whatever else is in the folder is left alone
 _OURS = re.compile(r"([0-9a-f]{16})\.(lock|(engine|onnx)(\.json)?(\.tmp)?)")
@@ -40,7 +43,8 @@ def entries(folder: Path) -> Iterator[Entry]:
 def prune(folder: Path, unwanted: Callable[[Entry], bool]) -> Iterator[tuple[Path, int]]:
     """Removes ``unwanted`` engines and what killed builds left; each with the bytes it freed.
 
-    What is being built at this moment is left alone.
+    What is being built at this moment is left alone, and so is a folder in the place of a file,
+    which a line says.
 
     Raises:
         OutputError: the folder cannot be looked into, or a file not be removed.
@@ -48,11 +52,14 @@ def prune(folder: Path, unwanted: Callable[[Entry], bool]) -> Iterator[tuple[Pat
     from filelock import FileLock, Timeout
 
     for stem in _stems(folder):
-        lock = FileLock(stem.with_suffix(".lock"))
+        lock = stem.with_suffix(".lock")
+        left = os.path.isfile(lock)  # a build that ends, well or not, takes its own away
         try:
-            with lock.acquire(timeout=0):
+            with FileLock(lock).acquire(timeout=0):
                 yield from _removed(stem, unwanted)
-                stem.with_suffix(".lock").unlink(missing_ok=True)
+                lock.unlink()
+            if left:
+                yield lock, 0
             _remove_if_empty(stem.parent)
         except Timeout:
             continue
@@ -67,6 +74,9 @@ def _removed(stem: Path, unwanted: Callable[[Entry], bool]) -> Iterator[tuple[Pa
     spared = {entry.path, sidecar(entry.path)} if entry and not unwanted(entry) else set()
     doomed = [path for path in files if path not in spared and path.suffix != ".lock"]
     for path in sorted(doomed, key=lambda file: file.suffix != ".json"):
+        if path.is_dir():
+            log.warning("%s is a folder: it is left alone", path)
+            continue
         size = path.stat().st_size
         path.unlink()
         yield path, size

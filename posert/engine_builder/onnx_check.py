@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import onnx
 
 Shape = tuple[int | str, ...]  # a name stands for a size that is free
+_DEQUANTIZE = b"\x22\x10DequantizeLinear"  # NodeProto.op_type as it is serialised
 
 
 def check_onnx(card: ModelCard, topology: Topology) -> None:
@@ -53,6 +54,36 @@ def load_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
             f"{path}: not a complete ONNX file ({reason})", fix="export or copy it again"
         ) from e
     return model
+
+
+def fixed_batch(card: ModelCard, path: Path) -> int | None:
+    """The only number of pictures a call that the ONNX in ``path`` takes; None where it is free.
+
+    Raises:
+        ModelError: it is no complete ONNX.
+    """
+    inputs, _ = _tensors(path)
+    batch = (inputs.get(card.input.name) or ("?",))[0]
+    return batch if isinstance(batch, int) and batch > 0 else None
+
+
+def is_quantised(path: Path) -> bool:
+    """Whether the ONNX in ``path`` has INT8 in it, told without loading onnx.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        return _DEQUANTIZE in path.read_bytes()
+    except OSError as e:
+        raise ModelError(f"{path}: cannot be read", got=e.strerror) from e
+
+
+def without_functions(network: onnx.ModelProto) -> onnx.ModelProto:
+    """``network`` with its functions, of which newer exporters make layers, put where they act."""
+    from onnx import inliner
+
+    return inliner.inline_local_functions(network) if network.functions else network
 
 
 def _tensors(path: Path) -> tuple[dict[str, Shape], dict[str, Shape]]:

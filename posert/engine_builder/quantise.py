@@ -6,7 +6,6 @@ onnxruntime's static quantisation does the work; docs/int8.md says why these opt
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from posert.engine_builder.precision import constants_to_weights, to_fp16
+from posert.engine_builder.scratch import scratch_folder
 from posert.errors import InputError, ModelError, first_line
 from posert.types import Float32
 
@@ -62,18 +62,19 @@ def to_int8(
     Raises:
         InputError: there are no pictures.
         ModelError: onnxruntime or onnx cannot quantise this network.
+        OutputError: there is no room for it in the temporary folder.
     """
     first, rest = _first(pictures)
     modern = _modern(network, _OPSET[target])
     name = _input_name(modern)
     reader = _reader({name: picture} for picture in chain([first], rest))
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with scratch_folder() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # old onnxruntime calls what old onnx deprecates
-        prepared = _prepared(modern, Path(folder))
+        prepared = _prepared(modern, folder)
         kept = [*_heads(prepared.graph), *keep]
         if target == "tensorrt":
             kept += _depthwise(prepared.graph)
-        quantised = _quantised(prepared, reader, target, kept, Path(folder))
+        quantised = _quantised(prepared, reader, target, kept, folder)
     _drop_unused_domains(quantised)
     return to_fp16(quantised) if target == "tensorrt" else quantised
 
@@ -143,6 +144,8 @@ def _prepared(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     onnx.save(network, str(given))
     try:
         quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
+    except OSError:  # a full disk
+        raise
     except Exception as e:
         raise ModelError(f"int8: onnxruntime cannot prepare the network: {first_line(e)}") from e
     return onnx.load(str(prepared))
@@ -169,6 +172,8 @@ def _quantised(
             weight_type=QuantType.QInt8,
             extra_options=_MEAN_RANGE if for_cpu else {**_MEAN_RANGE, **_FOR_TENSORRT},
         )
+    except OSError:  # a full disk
+        raise
     except Exception as e:
         raise ModelError(f"int8: onnxruntime cannot quantise it: {first_line(e)}") from e
     return onnx.load(str(quantised))

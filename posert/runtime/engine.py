@@ -10,6 +10,7 @@ from posert.errors import EngineError, nearest
 from posert.gpu import first_gpu
 from posert.manifest import Backend, EngineFile, Form
 from posert.model_card import ModelCard
+from posert.runtime.cuda import INSTALL_PYCUDA
 from posert.types import Images, PoseOutput
 
 
@@ -43,6 +44,7 @@ BACKENDS: Final[dict[Backend, tuple[str, str]]] = {
 INSTALL_CUDA: Final = (
     "pip uninstall onnxruntime, then pip install onnxruntime-gpu: they share a folder"
 )
+_RTX_GPUS: Final = "7.5 to 8.9 and 12.x"  # Turing to Ada, and Blackwell but for its B100 to B300
 _MODULES: Final[dict[Backend, str]] = {
     "tensorrt": "tensorrt",
     "tensorrt-rtx": "tensorrt_rtx",
@@ -72,11 +74,22 @@ def why_not(backend: Backend) -> str | None:
         return f"there is no Python module {module}"
     if backend == "onnxruntime":
         return None
-    if first_gpu() is None:
+    gpu = first_gpu()
+    if gpu is None:
         return "there is no NVIDIA GPU"
-    if backend == "onnxruntime-cuda" and not _has_cuda_provider():
-        return f"this onnxruntime has no CUDA provider ({INSTALL_CUDA})"
+    if backend == "onnxruntime-cuda":
+        no_provider = f"this onnxruntime has no CUDA provider ({INSTALL_CUDA})"
+        return None if _has_cuda_provider() else no_provider
+    if backend == "tensorrt-rtx" and not _runs_rtx(gpu.compute_capability):
+        return f"TensorRT-RTX runs on compute capability {_RTX_GPUS}, not {gpu.compute_capability}"
+    if find_spec("pycuda") is None:
+        return f"there is no Python module pycuda ({INSTALL_PYCUDA})"
     return None
+
+
+def _runs_rtx(compute_capability: str) -> bool:
+    major, minor = map(int, compute_capability.split("."))
+    return (7, 5) <= (major, minor) <= (8, 9) or major == 12
 
 
 def _has_cuda_provider() -> bool:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -44,11 +46,15 @@ class Spec:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
-    """Where a network finds its input and puts its outputs, for one input shape."""
+    """Where a network finds its input and puts its outputs, for one input shape.
+
+    ``kept`` is closed when the slot forgets the shape: what a network holds for it ends there.
+    """
 
     input: Spec
     outputs: Mapping[str, Spec]
     addresses: Mapping[str, int]  # of all tensors, in device memory
+    kept: ExitStack = field(default_factory=ExitStack)
 
 
 class Network(Protocol):
@@ -85,7 +91,10 @@ class Slots:
         """Each of ``networks`` has the stream on which it will run."""
         slots = [_Slot(gpu, network, stream) for network, stream in networks]
         self.count = len(slots)
-        self._free: queue.LifoQueue[_Slot] = queue.LifoQueue()  # the last used has its graphs
+        self._closed = False
+        self._closing = threading.Lock()
+        # The last used first, as it has its graphs; None for ever once all are closed
+        self._free: queue.LifoQueue[_Slot | None] = queue.LifoQueue()
         for slot in slots:
             self._free.put(slot)
         self._end = weakref.finalize(self, _close, gpu, slots)  # at the latest when Python ends
@@ -96,20 +105,28 @@ class Slots:
         Raises:
             EngineError: the backend or CUDA failed, memory is short, or ``close`` was called.
         """
-        if not self._end.alive:
+        if self._closed:
             raise EngineError("the engine was closed")
         slot = self._free.get()
         try:
+            if slot is None:
+                raise EngineError("the engine was closed")
             return slot.run(feed)
         finally:
             self._free.put(slot)
 
     def close(self) -> None:
         """Waits for the calls under way, then frees all streams, graphs and memory."""
-        if self._end.alive:
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True  # from here on no call comes to wait for a slot
             for _ in range(self.count):
                 self._free.get()
-            self._end()
+            try:
+                self._end()
+            finally:
+                self._free.put(None)  # for calls that waited
 
 
 def _close(gpu: Gpu, slots: Sequence[_Slot]) -> None:
@@ -126,7 +143,7 @@ class _Plan:
     feed: Array  # page-locked, as are the results
     results: dict[str, Array]
     launch: Callable[[], None]
-    graph: Graph | None
+    kept: ExitStack  # the graph, and what the network holds for this shape
 
 
 class _Slot:
@@ -160,6 +177,18 @@ class _Slot:
         if plan := self._plans.get(feed.shape):
             self._plans.move_to_end(feed.shape)
             return plan
+        try:
+            plan = self._made(feed)
+        except EngineError as e:
+            if not self._plans:
+                raise
+            log.info("what is kept for other input shapes is given up: %s", e)
+            self._forget_plans()
+            plan = self._made(feed)
+        self._keep(feed.shape, plan)
+        return plan
+
+    def _made(self, feed: Array) -> _Plan:
         given = Spec(feed.shape, feed.dtype)
         outputs = dict(self._network.outputs(given))
         tensors = {self._network.input: given, **outputs}
@@ -168,15 +197,18 @@ class _Slot:
         views = {name: self._memory[name][0].view(s.shape, s.dtype) for name, s in tensors.items()}
         addresses = {name: self._memory[name][1].address for name in tensors}
         np.copyto(views[self._network.input], feed)
-        work = self._work(Binding(given, outputs, addresses), views)
-        work()
-        self._stream.synchronize()
-        graph = self._capture(work)
+        binding = Binding(given, outputs, addresses)
+        work = self._work(binding, views)
+        with ExitStack() as undo:
+            undo.callback(binding.kept.close)
+            work()
+            self._stream.synchronize()
+            if (graph := self._capture(work)) is not None:
+                binding.kept.callback(graph.close)
+            undo.pop_all()
         results = {name: views[name] for name in outputs}
         launch = graph.launch if graph is not None else work
-        plan = _Plan(views[self._network.input], results, launch, graph)
-        self._keep(feed.shape, plan)
-        return plan
+        return _Plan(views[self._network.input], results, launch, binding.kept)
 
     def _work(self, binding: Binding, views: Mapping[str, Array]) -> Callable[[], None]:
         """Copies in, network, copies out, all queued on the slot's stream."""
@@ -220,11 +252,9 @@ class _Slot:
         self._plans[shape] = plan
         if len(self._plans) > _SHAPES_KEPT:
             _, oldest = self._plans.popitem(last=False)
-            if oldest.graph is not None:
-                oldest.graph.close()
+            oldest.kept.close()
 
     def _forget_plans(self) -> None:
         while self._plans:
             _, plan = self._plans.popitem()
-            if plan.graph is not None:
-                plan.graph.close()
+            plan.kept.close()

@@ -61,7 +61,7 @@ class Range:
 
 
 class TrtEngine:
-    """A TensorRT engine with an execution context a slot; thread-safe."""
+    """A TensorRT engine in execution slots; thread-safe."""
 
     def __init__(self, io: NetworkIO, takes: Range, slots: Slots, name: str) -> None:
         self.name = name
@@ -141,7 +141,7 @@ def make_engine(
             )
         keep = (runtime, engine)  # contexts do not keep them alive in all versions
         takes = _tensors(library, engine, io, file)
-        networks = list(_contexts(keep, said, io, workers or DEFAULT_SLOTS, gpu))
+        networks = list(_networks(keep, said, io, workers or DEFAULT_SLOTS, gpu))
         return TrtEngine(io, takes, Slots(gpu, networks), name)
 
 
@@ -171,38 +171,43 @@ def _tensors(library: Any, engine: Any, io: NetworkIO, file: EngineFile) -> Rang
     return Range(tuple(least), tuple(most))
 
 
-def _contexts(
+def _networks(
     keep: tuple[Any, Any], said: Log, io: NetworkIO, count: int, gpu: Gpu
 ) -> Iterator[tuple[Network, Stream]]:
-    """``count`` execution contexts; at least one."""
+    """The networks of ``count`` slots, or of as many as TensorRT makes contexts for: at least 1."""
     for number in range(count):
         stream = gpu.stream()
-        context = keep[1].create_execution_context()
-        if context is None and number == 0:
-            raise EngineError(f"TensorRT makes no execution context: {said.reason()}")
-        # TensorRT 8 and engines built without profile sharing have one context a profile
-        if context is None or not context.set_optimization_profile_async(0, stream.handle):
-            log.info("%d execution slots, not %d: %s", number, count, said.reason())
+        try:
+            network = _Contexts(keep, said, io.input, stream)
+        except EngineError as e:
+            if number == 0:
+                raise
+            # TensorRT 8 and engines built without profile sharing have one context a profile
+            log.info("%d execution slots, not %d: %s", number, count, e)
             return
-        stream.synchronize()
-        yield _Context(keep, context, said, io.input), stream
+        yield network, stream
 
 
-class _Context:
-    """An execution context of an engine."""
+class _Contexts:
+    """Execution contexts of an engine for one slot, one for each input shape.
+
+    A context that takes another shape or other memory updates state which a graph captured from it
+    still uses: NVIDIA's guide to TensorRT's performance advises one context a captured graph.
+    """
 
     capturable = True
 
-    def __init__(self, keep: tuple[Any, Any], context: Any, said: Log, name: str) -> None:
+    def __init__(self, keep: tuple[Any, Any], said: Log, name: str, stream: Stream) -> None:
+        """Makes a context at once: that there is no memory for one is to be known when opening."""
         self.input = name
         self._keep = keep
-        self._context = context
         self._said = said
-        self._bound: Binding | None = None
+        self._stream = stream
+        self._unbound: Any = self._made()  # for the next shape
+        self._bound: dict[Binding, Any] = {}
 
     def outputs(self, feed: Spec) -> Mapping[str, Spec]:
-        engine, context = self._keep[1], self._context
-        self._bound = None
+        engine, context = self._keep[1], self._next()
         self._must(context.set_input_shape(self.input, feed.shape), "takes no such input shape")
         self._must(not context.infer_shapes(), "infers no shapes")
         if self._dtype(self.input) != feed.dtype:
@@ -214,19 +219,39 @@ class _Context:
         return {name: Spec(shape, self._dtype(name)) for name, shape in shapes.items()}
 
     def enqueue(self, binding: Binding, stream: Stream) -> None:
-        if binding is not self._bound:  # setting the same once more would undo what it prepared
+        if binding not in self._bound:
             self._bind(binding)
-        self._must(self._context.execute_async_v3(stream.handle), "failed")
+        self._must(self._bound[binding].execute_async_v3(stream.handle), "failed")
 
     def close(self) -> None:
-        del self._context, self._keep  # in this order: a context needs its engine
+        self._bound.clear()
+        del self._unbound, self._keep  # in this order: a context needs its engine
 
     def _bind(self, binding: Binding) -> None:
-        context = self._context
+        context = self._next()
         self._must(context.set_input_shape(self.input, binding.input.shape), "takes no such input")
         for name, address in binding.addresses.items():
             self._must(context.set_tensor_address(name, address), f"takes no memory for {name}")
-        self._bound = binding
+        self._bound[binding], self._unbound = context, None
+        binding.kept.callback(self._unbind, binding)
+
+    def _unbind(self, binding: Binding) -> None:
+        """Gives up the shape's context; one is kept, so that memory for one is there always."""
+        self._unbound = self._bound.pop(binding)
+
+    def _next(self) -> Any:
+        """A context that no shape has."""
+        if self._unbound is None:
+            self._unbound = self._made()
+        return self._unbound
+
+    def _made(self) -> Any:
+        context = self._keep[1].create_execution_context()
+        self._must(context is not None, "makes no execution context")
+        chosen = context.set_optimization_profile_async(0, self._stream.handle)
+        self._must(chosen, "gives an execution context no profile")
+        self._stream.synchronize()
+        return context
 
     def _dtype(self, name: str) -> np.dtype[Any]:
         dtype = self._keep[1].get_tensor_dtype(name).name

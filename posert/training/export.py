@@ -23,6 +23,7 @@ INPUT: Final = "input"
 OUTPUTS: Final = ("cmap", "paf")
 OPSETS: Final = (17, 20)  # the oldest and newest that ``export_onnx`` writes
 MULTIPLE: Final = 32  # of the input's height and width: the trunk halves five times
+LARGEST: Final = 4096  # pixels of a side, as everywhere
 TOLERANCE: Final = 1e-4  # of the outputs' scale: sums in another order differ by 1e-6
 _PYTORCHS_OPSET: Final = 18  # the oldest that PyTorch's exporter knows
 _WHAT: Final = "exporting to ONNX"
@@ -49,8 +50,9 @@ def export_onnx(
         ModelError: the ONNX does not compute what PyTorch computes.
         OutputError: ``path`` cannot be written.
     """
-    if any(side < MULTIPLE or side % MULTIPLE for side in size):
-        raise ConfigError("input size", got=size, expected=f"multiples of {MULTIPLE} pixels")
+    if any(not MULTIPLE <= side <= LARGEST or side % MULTIPLE for side in size):
+        expected = f"multiples of {MULTIPLE} pixels, at most {LARGEST}"
+        raise ConfigError("input size", got=size, expected=expected)
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise ConfigError("opset", got=opset, expected=f"{OPSETS[0]} to {OPSETS[1]}")
     try:

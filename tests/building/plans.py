@@ -79,3 +79,31 @@ def unknown_operator(network: Path) -> None:
     model.graph.node.append(magic)
     model.opset_import.append(helper.make_opsetid("acme", 1))
     onnx.save(model, str(network))
+
+
+def fixed_batch_network(folder: Path, batch: int) -> Path:
+    """The dots network for so many pictures a call and no others."""
+    dots_network(folder)
+    model = onnx.load(str(folder / "net.onnx"))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = batch
+    onnx.save(model, str(folder / "net.onnx"))
+    return folder
+
+
+def network_of_functions(folder: Path) -> Path:
+    """The dots network with its confidence maps behind a function of its own."""
+    dots_network(folder)
+    unknown_operator(folder / "net.onnx")
+    model = onnx.load(str(folder / "net.onnx"))
+    magic = helper.make_function(
+        "acme",
+        "Magic",
+        ["x"],
+        ["y"],
+        [helper.make_node("Relu", ["x"], ["y"])],
+        [helper.make_opsetid("", 13)],
+    )
+    model.functions.append(magic)
+    onnx.save(model, str(folder / "net.onnx"))
+    return folder

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from making.clips import clip
 from making.pictures import flat, nose_of_frame, picture
 
 from posert.building.pictures import fingerprint, read_pictures, shipped_pictures, spread
@@ -36,12 +37,26 @@ def test_a_folder_is_taken_from_its_first_to_its_last_picture(pictures: Path) ->
     assert [same(a, b) for a, b in zip(taken, expected, strict=True)] == [True, True]
 
 
-def test_a_clip_is_taken_over_its_length(walk: Path) -> None:
+@pytest.mark.parametrize(
+    ("count", "places"),
+    [(4, (0, 3, 6, 9)), (7, (0, 2, 4, 6, 7, 9, 11)), (11, (*range(5), *range(6, 12)))],
+)
+def test_a_clip_is_taken_over_its_length(walk: Path, count: int, places: tuple[int, ...]) -> None:
     all_frames = read_pictures(walk, 128)
     assert len(all_frames) == 12
-    taken = read_pictures(walk, 4)
-    assert len(taken) == 4
-    assert all(same(a, all_frames[i]) for a, i in zip(taken, (0, 3, 6, 9), strict=True))
+    taken = read_pictures(walk, count)
+    assert len(taken) == count
+    found = [next(i for i, b in enumerate(all_frames) if same(a, b)) for a in taken]
+    assert tuple(found) == places
+
+
+def test_a_clip_whose_header_does_not_tell_its_length_is_taken_to_its_end(tmp_path: Path) -> None:
+    unknown = clip(tmp_path / "walk.mkv", 60)
+    everything = read_pictures(unknown, 128)
+    assert len(everything) == 60
+    first, *_, last = read_pictures(unknown, 16)
+    assert same(first, everything[0])
+    assert any(same(last, one) for one in everything[-4:])
 
 
 def test_one_picture_is_enough(pictures: Path) -> None:

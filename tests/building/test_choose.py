@@ -10,9 +10,13 @@ from making.pictures import picture
 from plans import L4
 
 from posert.building import choose
-from posert.errors import ConfigError, EngineError
-from posert.manifest import Backend
+from posert.building.plan import Plan
+from posert.errors import ConfigError, EngineError, ModelError, PosertError
+from posert.manifest import Backend, EngineFile
+from posert.model_card import ModelCard
 from posert.pose import Pose
+from posert.runtime.engine import Engine
+from posert.runtime.engine import open_engine as run_engine
 
 pytest_plugins = ["engine_cache"]
 pytestmark = pytest.mark.usefixtures("cache_folder", "judged_with")
@@ -116,6 +120,55 @@ def test_a_backend_that_fails_is_not_replaced_by_another(
     monkeypatch.setattr("posert.building.plan.installed_version", lambda line: "1.7")
     with pytest.raises(EngineError, match="tensorrt: there is no NVIDIA GPU here"):
         Pose(dots, backend="tensorrt")
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("error", [ModelError, EngineError])
+def test_auto_takes_maps_where_compact_is_refused(
+    dots: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: type[PosertError],
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise error("it cannot be had; do this")
+
+    monkeypatch.setattr("posert.building.plan.usable_cores", lambda: 8)
+    monkeypatch.setattr("posert.building.build.compact", refuse)
+    pose = Pose(dots)
+    assert pose.engine.form == "maps"
+    (line,) = (record.message for record in caplog.records)
+    assert line == "taking the maps form, as --form maps does at once: it cannot be had"
+    with pytest.raises(error, match="it cannot be had; do this"):
+        Pose(dots, form="compact")
+
+
+def test_an_engine_that_tensorrt_no_longer_takes_is_built_again_once(
+    dots: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    only(monkeypatch, "tensorrt")
+    built: list[bool] = []
+    refusals = [EngineError("old.engine cannot run here: serialVersion; build it again")]
+
+    def provide(plan: Plan, *args: object, anew: bool = False, **options: object) -> EngineFile:
+        built.append(anew)
+        return EngineFile(plan.source)
+
+    def open_engine(card: ModelCard, file: EngineFile, *args: object) -> Engine:
+        if refusals:
+            raise refusals.pop()
+        return run_engine(card, file, "onnxruntime")
+
+    monkeypatch.setattr(choose, "provide", provide)
+    monkeypatch.setattr(choose, "open_engine", open_engine)
+    Pose(dots, backend="tensorrt", form="maps")
+    assert built == [False, True]
+    (line,) = (record.message for record in caplog.records)
+    assert line == "old.engine cannot run here: serialVersion; building it again"
+    refusals += [EngineError("it is the driver")] * 2
+    with pytest.raises(EngineError, match="it is the driver"):
+        Pose(dots, backend="tensorrt", form="maps")
+    assert built == [False, True, False, True]
 
 
 def test_an_unknown_backend_names_the_nearest(dots: Path) -> None:

@@ -15,11 +15,12 @@ from making.pictures import noses, picture
 from plans import L4, plan_of, provided
 
 from posert.building.build import provide
-from posert.building.files import import_torch2trt, save
+from posert.building.files import save
+from posert.building.torch2trt import import_torch2trt
 from posert.engine_builder.card import find_card
 from posert.engine_builder.torch2trt import read_torch2trt
 from posert.errors import ConfigError, EngineError, ModelError, OutputError
-from posert.manifest import open_engine, sidecar
+from posert.manifest import open_own, sidecar
 from posert.pose import Pose
 from posert.settings import BuildSettings
 
@@ -66,7 +67,7 @@ def test_saving_replaces_what_is_there(made: Path, engine: Path) -> None:
 
 def test_saving_onto_itself_harms_nothing(engine: Path) -> None:
     before = engine.read_bytes()
-    assert save(open_engine(engine), engine).path.read_bytes() == before
+    assert save(open_own(engine), engine).path.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["pose.onnx", "pose", "pose.engine.json"])
@@ -164,6 +165,14 @@ def test_a_harmed_engine_is_refused(engine: Path, harm: Callable[[Path], None]) 
     assert "\n" not in str(e.value)
 
 
+def test_an_engine_beside_its_card_says_that_its_manifest_is_missing(made: Path) -> None:
+    (made / "pose.engine").write_bytes(b"engine")
+    with pytest.raises(
+        EngineError, match=r"no manifest pose\.engine\.json beside it; copy it along"
+    ):
+        Pose(made / "pose.engine")
+
+
 def test_an_engine_for_a_gpu_is_refused_without_one(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,8 +206,8 @@ def torch2trt_file(path: Path, **changes: Any) -> Path:
 def test_an_engine_of_torch2trt_wants_tensorrt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: Any, gpu: Any, told: str
 ) -> None:
-    monkeypatch.setattr("posert.building.files.installed_version", lambda line: version)
-    monkeypatch.setattr("posert.building.files.first_gpu", lambda: gpu)
+    monkeypatch.setattr("posert.building.torch2trt.installed_version", lambda line: version)
+    monkeypatch.setattr("posert.building.torch2trt.first_gpu", lambda: gpu)
     card = find_card(str(dots_network(tmp_path / "model")))
     engine = read_torch2trt(torch2trt_file(tmp_path / "a_trt.pth"))
     with pytest.raises(EngineError, match=rf"{told} to run the engine .*TensorRT 10\.3\.0"):
@@ -209,10 +218,26 @@ def test_an_engine_of_torch2trt_wants_tensorrt(
 def test_an_engine_of_torch2trt_must_have_the_cards_tensors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posert.building.files.installed_version", lambda line: "10.3.0")
-    monkeypatch.setattr("posert.building.files.first_gpu", lambda: L4)
+    monkeypatch.setattr("posert.building.torch2trt.installed_version", lambda line: "10.3.0")
+    monkeypatch.setattr("posert.building.torch2trt.first_gpu", lambda: L4)
     card = find_card(str(dots_network(tmp_path / "model")))
     engine = read_torch2trt(torch2trt_file(tmp_path / "a_trt.pth", output_names=["o_0"]))
     with pytest.raises(ModelError, match="the engine contradicts the card"):
         import_torch2trt(engine, card, "fp16", tmp_path / "a.engine")
     assert not (tmp_path / "a.engine").exists()
+
+
+@pytest.mark.parametrize("batch", [(1, 1, 1), (1, 4, 8)])
+def test_a_manifest_of_torch2trt_says_what_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: tuple[int, int, int]
+) -> None:
+    monkeypatch.setattr("posert.building.torch2trt.installed_version", lambda line: "10.3.0")
+    monkeypatch.setattr("posert.building.torch2trt.first_gpu", lambda: L4)
+    monkeypatch.setattr("posert.building.torch2trt.open_engine", lambda card, file, backend: None)
+    card = find_card(str(dots_network(tmp_path / "model")))
+    engine = read_torch2trt(torch2trt_file(tmp_path / "a_trt.pth"))
+    file = import_torch2trt(engine, card, "fp32", tmp_path / "a.engine", batch)
+    made = file.manifest
+    assert made is not None
+    assert (made.profile.batch, made.precision, made.gate) == (batch, "fp32", None)
+    assert (made.flags, file.path.read_bytes()) == (("torch2trt",), PLAN)

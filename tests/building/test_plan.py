@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -116,7 +117,7 @@ def test_what_the_host_does_has_nothing_built_anew(dots: Path, settings: Any) ->
     assert compact_recipe(dots, **settings) == compact_recipe(dots)
 
 
-@pytest.mark.parametrize(("cores", "form"), [(3, "maps"), (4, "compact"), (16, "compact")])
+@pytest.mark.parametrize(("cores", "form"), [(7, "maps"), (8, "compact"), (16, "compact")])
 def test_a_cpu_of_many_cores_takes_the_compact_form(
     dots: Path, monkeypatch: pytest.MonkeyPatch, cores: int, form: str
 ) -> None:
@@ -228,6 +229,15 @@ def test_a_cap_that_takes_all_memory_is_refused(dots: Path) -> None:
     ):
         plan_of(dots, form="compact", max_peaks=5000)
     assert plan_of(dots, form="maps", max_peaks=5000).as_it_is
+
+
+def test_auto_takes_maps_where_compact_cannot_be_had(dots: Path, tmp_path: Path) -> None:
+    assert plan_of(dots, "tensorrt", max_peaks=256).form == "compact"
+    assert plan_of(dots, "tensorrt", max_peaks=300).form == "maps"
+    folder = dots_network(tmp_path)
+    points = {"keypoints": [str(i) for i in range(18)], "skeleton": []}
+    (folder / "topology.json").write_text(json.dumps(points))
+    assert plan_of(folder, "tensorrt").form == "maps"
 
 
 def test_a_model_that_is_no_onnx_is_refused(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,10 +17,9 @@ from plans import (
     engines_in,
     fragile_network,
     provided,
-    unknown_operator,
 )
 
-from posert.errors import ConfigError, EngineError, InputError, ModelError, OutputError
+from posert.errors import ConfigError, EngineError, InputError
 from posert.pose import Pose
 from posert.settings import BuildSettings
 
@@ -132,7 +129,10 @@ def test_force_keeps_what_the_gate_refuses_and_says_so(
     assert file.manifest.gate is not None
     assert not file.manifest.gate.passed
     assert "is kept by --force although over 16 pictures: " in caplog.text
+    caplog.clear()
     assert provided(folder, precision="fp16") == file
+    (line,) = (record.message for record in caplog.records)
+    assert line.startswith("made for onnxruntime, fp16, maps form was kept by --force although ")
 
 
 def test_int8_wants_pictures(dots: Path, cache_folder: Path) -> None:
@@ -154,6 +154,8 @@ def test_other_pictures_calibrate_anew_and_the_same_do_not(
     assert builds(caplog) == 2
     assert second != first
     assert "calibrating with 12 pictures" in caplog.text
+    provided(dots, BuildSettings(calibration=pictures / "0.png"), precision="int8")
+    assert "calibrating with 1 picture\n" in caplog.text
 
 
 def test_a_run_takes_the_int8_engine_that_is_there(
@@ -185,6 +187,35 @@ def test_calibration_pictures_build_nothing_else_anew(
     provided(dots, BuildSettings(calibration=pictures), **COMPACT)
     provided(dots, **COMPACT)
     assert builds(caplog) == 1
+
+
+@pytest.mark.parametrize("parser", ["posert", "trt_pose"])
+def test_an_engine_is_held_against_a_network_of_the_same_cap(
+    dots: Path, monkeypatch: pytest.MonkeyPatch, parser: str
+) -> None:
+    """Of two people the first is the fainter: of one peak a type both sides keep the same."""
+    faint, clear = picture(noses=[(29.5, 13.5)]) // 4 * 3, picture(noses=[(69.5, 49.5)])
+    monkeypatch.setattr("posert.building.build.shipped_pictures", lambda count: [faint + clear])
+    made = provided(dots, max_peaks=1, parser=parser, **COMPACT).manifest
+    assert made is not None
+    assert made.gate is not None
+    gate = made.gate
+    assert (gate.people, gate.peak_agreement, gate.people_agreement) == (1, 1, 1)
+
+
+def test_own_pictures_replace_a_shipped_int8(tmp_path: Path, pictures: Path) -> None:
+    variants = [{"backend": "onnxruntime", "precision": "int8", "onnx": "net.int8.onnx"}]
+    folder = dots_network(tmp_path / "model", variants=variants)
+    (folder / "net.int8.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    with pytest.raises(InputError, match="no picture"):
+        provided(folder, BuildSettings(calibration=Path("nowhere")), precision="int8")
+    own = BuildSettings(calibration=pictures)
+    made = provided(folder, own, precision="int8").manifest
+    assert made is not None
+    assert any(flag.startswith("calibration=") for flag in made.flags)
+    assert provided(folder, precision="int8").path == folder / "net.int8.onnx"
+    compact = {**COMPACT, "precision": "int8"}
+    assert provided(folder, own, **compact).path != provided(folder, **compact).path
 
 
 def damaged(engine: Path) -> None:
@@ -224,83 +255,3 @@ def test_a_changed_onnx_is_built_anew(tmp_path: Path) -> None:
     people = Pose(folder, threshold=0.1, **COMPACT)(picture())
     assert provided(folder, **COMPACT).path != before.path
     assert float(people.keypoints[0, 0, 2]) < 0.5  # half the score
-
-
-@pytest.fixture
-def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache that cannot be written, by root either: a file is in its place."""
-    (tmp_path / "file").write_text("mine")
-    monkeypatch.setenv("POSERT_CACHE", str(tmp_path / "file"))
-    return tmp_path / "file"
-
-
-def test_a_run_goes_on_without_a_cache(
-    dots: Path, unwritable: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    pose = Pose(dots, **COMPACT)
-    assert len(pose(picture())) == 1
-    warnings = [r.message for r in caplog.records if r.levelname == "WARNING"]
-    assert len(warnings) == 1
-    assert f"engine cache {unwritable}: cannot be written" in warnings[0]
-    assert warnings[0].endswith("; the engine is not kept")
-    assert unwritable.read_text() == "mine"
-
-
-def test_building_an_engine_to_keep_fails_without_a_cache(dots: Path, unwritable: Path) -> None:
-    with pytest.raises(OutputError, match="cannot be written: got File exists; set POSERT_CACHE"):
-        provided(dots, **COMPACT)
-
-
-def test_a_full_disk_does_not_build_twice(
-    dots: Path,
-    cache_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    from posert.engine_builder import cache as module
-
-    write = module._write
-
-    def full(path: Path, data: bytes) -> None:
-        if path.is_relative_to(cache_folder):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(path, data)
-
-    monkeypatch.setattr(module, "_write", full)
-    caplog.set_level("INFO")
-    assert len(Pose(dots, **COMPACT)(picture())) == 1
-    assert builds(caplog) == 1
-    assert "No space left on device" in caplog.text
-    assert engines_in(cache_folder) == []
-
-
-def test_a_truncated_onnx_is_refused_before_anything_is_kept(
-    tmp_path: Path, cache_folder: Path
-) -> None:
-    folder = dots_network(tmp_path / "model")
-    data = (folder / "net.onnx").read_bytes()
-    (folder / "net.onnx").write_bytes(data[: len(data) // 2])
-    for settings in ({}, COMPACT, {"precision": "fp16"}):
-        with pytest.raises(ModelError, match="not a complete ONNX file"):
-            provided(folder, **settings)
-    assert engines_in(cache_folder) == []
-
-
-def test_an_operator_that_nobody_knows_is_told_of_the_users_own_file(
-    tmp_path: Path, cache_folder: Path
-) -> None:
-    folder = dots_network(tmp_path / "model")
-    unknown_operator(folder / "net.onnx")
-    for settings in (COMPACT, {"precision": "fp16"}):
-        with pytest.raises(ModelError, match=r"onnxruntime refuses it: .*acme:Magic") as e:
-            Pose(folder, **settings)
-        assert str(e.value).startswith(f"{folder / 'net.onnx'}: ")
-    assert engines_in(cache_folder) == []
-
-
-def test_an_onnx_that_contradicts_its_card_is_refused(tmp_path: Path, cache_folder: Path) -> None:
-    folder = dots_network(tmp_path / "model", input={"name": "pixels"})
-    with pytest.raises(ModelError, match="contradicts its card: input: card 'pixels'"):
-        provided(folder, **COMPACT)
-    assert engines_in(cache_folder) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import cv2
 import pytest
 from making.networks import dots_network
 from making.pictures import GAP, nose_of_frame, picture
+from plans import L4
 
 import posert
 from posert.errors import ConfigError, EngineError, InputError, ModelError, PosertError
@@ -97,6 +100,15 @@ def test_with_annotations_ap_is_judged_too(dots: Path, labelled: Path) -> None:
         ({"precision": "fp8"}, ConfigError, "precision: got 'fp8'"),
         ({"batch": (2, 1, 1)}, ConfigError, "batch is (2, 1, 1): expected 1 <= MIN"),
         ({"batch": 4}, ConfigError, "batch: got 4"),
+        ({"batch": (1, 2)}, ConfigError, "batch: got (1, 2), expected three numbers: least,"),
+        ({"jsonl": "a.jsonl"}, ConfigError, "jsonl: got a.jsonl, expected a setting that engines"),
+        ({"every": 7}, ConfigError, "every: got 7, expected a setting that engines depend on"),
+        ({"via": "torch2trt"}, ConfigError, "via: got torch2trt, expected a checkpoint, .pth"),
+        ({"card": "pose-small"}, ConfigError, "card: got pose-small, expected a checkpoint"),
+        ({"output": "a.trt"}, ConfigError, "expected a name that ends in .engine"),
+        ({"model": "a.pth", "via": "onnx"}, ConfigError, "via: got onnx, expected torch2trt"),
+        ({"model": "a.pth"}, ModelError, "a.pth: cannot be read"),
+        ({"model": "a.pth", "card": "nothing"}, ModelError, "no model 'nothing'"),
         ({"input_size": 63}, ConfigError, "input size: got 63"),
         ({"annotations": "a.json"}, ConfigError, "expected calibration too"),
         (
@@ -116,6 +128,55 @@ def test_what_is_wrong_is_told(
         posert.build_engine(**{"model": dots, **arguments})
     assert told in str(e.value)
     assert "\n" not in str(e.value)
+
+
+def test_a_copy_for_elsewhere_is_what_is_returned(made: Path, tmp_path: Path) -> None:
+    file = posert.build_engine(made, form="compact", output=tmp_path / "own.engine")
+    assert file.path == tmp_path / "own.engine"
+    assert len(posert.Pose(file.path)(picture())) == 1
+
+
+def test_most_peaks_are_built_in(dots: Path) -> None:
+    made = posert.build_engine(dots, form="compact", max_peaks=3).manifest
+    assert made is not None
+    assert made.parser is not None
+    assert made.parser["max_peaks"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"batch": (1, 2, 4)}, "batch is left out: "),
+        ({"timing_cache": "a.cache"}, "timing_cache is left out: "),
+        ({"max_peaks": 7}, "max_peaks is left out: "),
+        ({"form": "compact", "timing_cache": "a.cache"}, "timing_cache is left out: "),
+        ({"form": "compact", "batch": (1, 2, 4), "max_peaks": 7}, None),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_what_has_no_effect_is_told_in_a_line(
+    dots: Path, arguments: Any, told: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    posert.build_engine(dots, backend="onnxruntime", **{"form": "maps", **arguments})
+    lines = [record.message for record in caplog.records if "left out" in record.message]
+    assert [line.startswith(told or "") for line in lines] == ([True] if told else [])
+
+
+def test_an_engine_in_a_file_of_torch2trt_is_made_one_of_posert(
+    dots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posert.building.torch2trt.installed_version", lambda line: "10.3.0")
+    monkeypatch.setattr("posert.building.torch2trt.first_gpu", lambda: L4)
+    monkeypatch.setattr("posert.building.torch2trt.open_engine", lambda card, file, backend: None)
+    state = {"engine": b"plan", "input_names": ["input_0"], "output_names": ["o_0", "o_1"]}
+    with zipfile.ZipFile(tmp_path / "a_trt.pth", "w") as archive:
+        archive.writestr("a_trt/data.pkl", pickle.dumps(state, protocol=2))
+    file = posert.build_engine(tmp_path / "a_trt.pth", card=str(dots))
+    assert file.path == tmp_path / "a_trt.engine"
+    assert file.path.read_bytes() == b"plan"
+    assert file.manifest is not None
+    assert (file.manifest.model, file.manifest.precision) == ("made", "fp16")
 
 
 def test_where_no_backend_works_each_says_why(dots: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from plans import builds, engines_in, plan_of
+from plans import builds, engines_in, fixed_batch_network, plan_of
 
 from posert.building.build import provide
 from posert.errors import EngineError
@@ -35,10 +35,22 @@ def test_tensorrt_rtx_builds_for_targets_and_finds_it_again(
     assert len(engines_in(cache_folder)) == 2
 
 
-def test_tensorrt_rtx_refuses_targets_it_does_not_know(dots: Path, cache_folder: Path) -> None:
+def test_tensorrt_rtx_refuses_targets_it_does_not_know(
+    dots: Path, cache_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     pytest.importorskip("tensorrt_rtx")
+    caplog.set_level("INFO")
     build = BuildSettings(targets=("1.0",))
     plan = plan_of(dots, "tensorrt-rtx", build)
     with pytest.raises(EngineError, match=r"no such compute capability: got 1\.0"):
         provide(plan, build)
+    assert builds(caplog) == 0
     assert engines_in(cache_folder) == []
+
+
+def test_tensorrt_rtx_builds_a_fixed_batch(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    build = BuildSettings(targets=("8.9",))
+    made = provide(plan_of(fixed_batch_network(tmp_path, 1), "tensorrt-rtx", build), build).manifest
+    assert made is not None
+    assert made.profile.batch == (1, 1, 1)

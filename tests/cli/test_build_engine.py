@@ -69,6 +69,15 @@ def test_a_second_call_tells_the_same_engine_and_builds_none(posert: Command, do
     assert (second.code, second.out, second.err) == (0, first.out, "")
 
 
+def test_most_peaks_of_a_type_are_a_setting_of_the_compact_form(
+    posert: Command, dots: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "pose.engine"
+    outcome = posert("build-engine", dots, "--form", "compact", "--max-peaks", "5", "-o", copy)
+    assert outcome.code == 0
+    assert json.loads(Path(f"{copy}.json").read_text())["parser"]["max_peaks"] == 5
+
+
 def test_where_there_is_nothing_to_build_that_is_said(posert: Command, dots: Path) -> None:
     outcome = posert("build-engine", dots, "--backend", "onnxruntime")
     assert outcome.code == 0

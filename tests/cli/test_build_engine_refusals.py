@@ -185,7 +185,7 @@ def state() -> dict[str, Any]:
 def test_an_engine_of_torch2trt_without_tensorrt_is_one_line(
     posert: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posert.building.files.installed_version", lambda line: None)
+    monkeypatch.setattr("posert.building.torch2trt.installed_version", lambda line: None)
     file = torch_file(tmp_path / "a_trt.pth", state())
     outcome = posert("build-engine", file)
     assert outcome.code == 9
@@ -200,6 +200,15 @@ def test_an_engine_of_torch2trt_without_tensorrt_is_one_line(
         (["--precision", "fp8"], 6, "precision: got 'fp8'"),
         (["-o", "a.trt"], 6, "a name that ends in .engine"),
         (["--card", "nothing"], 4, "no model 'nothing'"),
+        (["--size", "224"], 6, "a_trt.pth: input_size: got 224, expected none: the engine in"),
+        (["--form", "compact"], 6, "a_trt.pth: form: got compact"),
+        (["--backend", "tensorrt-rtx"], 6, "a_trt.pth: backend: got tensorrt-rtx"),
+        (["--calibration", "x"], 6, "a_trt.pth: calibration: got x"),
+        (["--target", "8.9"], 6, "a_trt.pth: targets: got ('8.9',)"),
+        (["--timing-cache", "x"], 6, "a_trt.pth: timing_cache: got x"),
+        (["--force"], 6, "a_trt.pth: force: got True"),
+        (["--batch", "1,2,4"], 6, "a_trt.pth: batch: got (1, 2, 4)"),
+        (["--via", "torch2trt", "--form", "maps"], 6, "a_trt.pth: form: got maps, expected none"),
     ],
 )
 def test_settings_of_a_torch_file_are_checked(

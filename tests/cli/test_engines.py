@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
 import pytest
 from making.command import Command
-from making.engines import built, changed, request
+from making.engines import GATE, built, changed, request
 
 from posert.engine_builder.cache import Cache
 from posert.engine_builder.inventory import prune
@@ -18,7 +20,7 @@ from posert.manifest import as_json, read_manifest, sidecar
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
-    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("POSERT_CACHE", str(tmp_path / "cache"))
     return Cache()
 
@@ -68,6 +70,33 @@ def test_every_engine_is_told_with_why_it_cannot_be_used(posert: Command, cache:
     assert foreign.startswith("pose tensorrt compact fp16 NVIDIA L4 2.0 ")
     assert " tensorrt 0.1" in foreign
     assert any(f"{damaged}: is damaged or another file" in row for row in told)
+
+
+def test_on_a_terminal_of_80_columns_nothing_is_cut_off(
+    posert: Command, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aimed = request(model="trt-pose-resnet18-224", backend="tensorrt-rtx", line="tensorrt-rtx")
+    cache.get_or_build(aimed, built)
+    damaged = damaged_engine(cache)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    outcome = posert("engines")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "here" in lines[0].split()
+    assert any(line.startswith("trt-pose-resnet18-224 ") for line in lines)
+    assert any(line.startswith("tensorrt-rtx int8 compact ") for line in lines)
+    last_column = lines[0].index("here")
+    assert str(damaged) in "".join(line[last_column:].strip() for line in lines)
+
+
+def test_what_the_gate_refused_and_force_kept_is_shown_so(posert: Command, cache: Cache) -> None:
+    engine = cache.get_or_build(request(), built).path
+    made = changed(read_manifest(sidecar(engine)), gate=replace(GATE, passed=False))
+    sidecar(engine).write_text(as_json(made), encoding="utf-8")
+    (row,) = rows(posert)
+    assert row.endswith(" usable, but the gate refused it")
 
 
 def test_an_engine_without_a_manifest_is_listed(posert: Command, cache: Cache) -> None:
@@ -129,6 +158,40 @@ def test_prune_by_age_and_prune_all(posert: Command, cache: Cache) -> None:
     assert new.exists()
     assert posert("engines", "prune", "--all").code == 0
     assert not [*cache.folder.iterdir()]
+
+
+@pytest.mark.parametrize("days", ["1e12", "1e400"])
+def test_days_beyond_any_calendar_remove_nothing(posert: Command, cache: Cache, days: str) -> None:
+    cache.get_or_build(request(), built)
+    outcome = posert("engines", "prune", "--older-than", days)
+    assert (outcome.code, outcome.out) == (0, "nothing to remove\n")
+    assert cache.find(request())
+
+
+def test_prune_clears_locks_of_killed_builds(posert: Command, cache: Cache) -> None:
+    engine = cache.get_or_build(request(), built).path
+    locks = [engine.with_suffix(".lock"), engine.with_name("0123456789abcdef.lock")]
+    for lock in locks:
+        lock.touch()
+    outcome = posert("engines", "prune")
+    assert outcome.code == 0
+    assert all(f"removed {lock} (0.0 MB)" in outcome.out for lock in locks)
+    assert [path for path in engine.parent.iterdir() if path.suffix == ".lock"] == []
+    assert posert("engines", "prune").out == "nothing to remove\n"
+
+
+def test_a_folder_in_an_engines_place_is_told_of_and_the_rest_is_pruned(
+    posert: Command, cache: Cache
+) -> None:
+    engine = cache.get_or_build(request(), built).path
+    folder = engine.with_name("0123456789abcdef.engine")
+    (folder / "mine").mkdir(parents=True)
+    outcome = posert("engines", "prune", "--all")
+    assert outcome.code == 0
+    told = "".join(outcome.err.split())
+    assert f"{folder} is a folder: it is left alone".replace(" ", "") in told
+    assert (folder / "mine").is_dir()
+    assert not engine.exists()
 
 
 def test_prune_clears_after_killed_builds_but_not_during_one(posert: Command, cache: Cache) -> None:

@@ -87,6 +87,7 @@ def test_a_size_that_the_card_beside_it_has_not_is_refused(
         (("--arch", "resnet34_baseline_att"), 4, f"--arch {ARCHITECTURE} fits"),
         (("--size", "wide"), 6, "--size: got wide, expected HxW"),
         (("--size", "100x100"), 6, "expected multiples of 32"),
+        (("--size", "99968x99968"), 6, "expected multiples of 32 pixels, at most 4096"),
         (("-o", "net.pb"), 6, "--output: got net.pb, expected a name that ends in .onnx"),
         (("--opset", "9"), 6, "opset: got 9, expected 17 to 20"),
     ],

@@ -6,7 +6,9 @@ what they are asked. What the real ones do with it is not tested by them.
 
 from __future__ import annotations
 
+import signal
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import SimpleNamespace
@@ -31,6 +33,7 @@ class Fake:
     version: str
     said: list[tuple[str, str]] = field(default_factory=list)  # by the build: severity, message
     fails: tuple[str, ...] = ()  # calls that answer with None, False or -1
+    signal: signal.Signals | None = None  # arrives on the way into a callback
     input_shape: tuple[int, ...] = (-1, 3, -1, -1)
     creation: set[str] = field(default_factory=set)
     flags: set[str] = field(default_factory=set)
@@ -57,7 +60,6 @@ class Fake:
             OnnxParser=_Parser,
             NetworkDefinitionCreationFlag=IntEnum("Creation", CREATION[self.version]),
             BuilderFlag=IntEnum("BuilderFlag", flags),
-            MemoryPoolType=IntEnum("MemoryPoolType", {"WORKSPACE": 0}),
             DataType=IntEnum("DataType", {"FLOAT": 0, "UINT8": 5}),
         )
         if self.version != "8.6.1":
@@ -94,6 +96,9 @@ class _Builder:
 
     def build_serialized_network(self, network: Any, config: _Config) -> bytes | None:
         assert network.parser() is not None, "the parser, and with it the weights, is gone"
+        if self._fake.signal is not None:
+            with suppress(BaseException):  # as pybind does, which prints it
+                signal.raise_signal(self._fake.signal)
         tell(self._logger, self._fake.said)
         monitor = getattr(config, "progress_monitor", None)
         if monitor is not None:
@@ -123,16 +128,9 @@ class _Parser:
 class _Config:
     def __init__(self, fake: Fake, logger: Any) -> None:
         self._fake, self._logger = fake, logger
-        self._limits: dict[int, int] = {}
 
     def set_flag(self, flag: IntEnum) -> None:
         self._fake.flags.add(flag.name)
-
-    def set_memory_pool_limit(self, pool: int, size: int) -> None:
-        self._limits[pool] = size if "workspace" not in self._fake.fails else 0
-
-    def get_memory_pool_limit(self, pool: int) -> int:
-        return self._limits[pool]
 
     def add_optimization_profile(self, profile: Any) -> int:
         return -1 if "profile" in self._fake.fails else 0

@@ -59,6 +59,7 @@ def open_folder() -> Iterator[Path]:
 def test_a_read_only_cache_serves_what_it_holds_and_refuses_the_rest(open_folder: Path) -> None:
     cache = Cache(open_folder / "cache")
     engine = cache.get_or_build(request(), built)
+    assert cache.find(request())  # imports what it wants while it may
     with unprivileged(cache.folder):
         assert cache.get_or_build(request(), never) == engine
         with pytest.raises(OutputError) as refused:
@@ -92,7 +93,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_here(
     with pytest.raises(OutputError, match=r"got No space left on device; set POSERT_CACHE"):
         cache.get_or_build(request(), lambda: built(b"new"), force=True)
     assert cache.find(request()) == first
-    assert endings(cache) == ["lock", "onnx", "onnx.json"]
+    assert endings(cache) == ["onnx", "onnx.json"]
 
 
 def test_a_limit_on_files_is_one_line_and_leaves_nothing(cache: Cache) -> None:
@@ -104,7 +105,7 @@ def test_a_limit_on_files_is_one_line_and_leaves_nothing(cache: Cache) -> None:
     _, err = start(cache, code).communicate(timeout=PATIENCE_S)
     assert "OutputError: engine cache" in err
     assert "got File too large" in err
-    assert endings(cache) == ["lock"]
+    assert endings(cache) == []
 
 
 def test_one_may_go_on_without_the_cache_and_build_once(tmp_path: Path) -> None:
@@ -147,7 +148,33 @@ def test_of_two_processes_one_builds_and_the_other_waits_for_it(cache: Cache) ->
     path = str(cache.path(request()))
     assert first.communicate(timeout=PATIENCE_S) == (f"{path}\n", "")
     assert second.communicate(timeout=PATIENCE_S) == (f"{path}\n", "")  # it did not build
-    assert endings(cache) == ["lock", "onnx", "onnx.json"]
+    assert endings(cache) == ["onnx", "onnx.json"]
+
+
+def test_whoever_waited_holds_a_lock_that_others_see(
+    cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    lock = cache.path(request()).with_suffix(".lock")
+    lock.parent.mkdir(parents=True)
+    seen = []
+
+    def build() -> Built:
+        seen.append(lock.exists())
+        with pytest.raises(filelock.Timeout):
+            filelock.FileLock(lock, thread_local=False).acquire(timeout=0)
+        seen.append(True)
+        return built()
+
+    with filelock.FileLock(lock):  # another builds
+        waiting = threading.Thread(target=cache.get_or_build, args=(request(), build))
+        waiting.start()
+        while not caplog.messages:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        lock.unlink()  # as it does at its end
+    waiting.join(PATIENCE_S)
+    assert seen == [True, True]
+    assert not lock.exists()
 
 
 def test_engines_of_two_requests_are_built_at_once(cache: Cache) -> None:
@@ -194,5 +221,5 @@ def test_after_a_killed_build_the_next_one_builds_at_once(
     engine = cache.get_or_build(request(), built)
     assert time.monotonic() - began < 5
     assert cache.find(request()) == engine
-    assert endings(cache) == ["lock", "onnx", "onnx.json"]
+    assert endings(cache) == ["onnx", "onnx.json"]
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]

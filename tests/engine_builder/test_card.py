@@ -13,7 +13,7 @@ from making.networks import dots_network, tensor, write_card, write_yaml
 import posert
 from posert.config import shipped
 from posert.engine_builder.card import card_paths, find_card, read_card, read_topology
-from posert.errors import ModelError
+from posert.errors import EngineError, ModelError
 
 SHIPPED = sorted(shipped("models").glob("*/card.yaml"))
 
@@ -143,6 +143,14 @@ def test_a_folder_that_may_not_be_looked_into_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(Path, "is_dir", denied)
     with pytest.raises(ModelError, match="'secret/model': cannot be looked up: got Permission"):
         find_card("secret/model")
+
+
+def test_an_engine_that_was_copied_without_its_manifest_says_so(tmp_path: Path) -> None:
+    (tmp_path / "pose.engine").write_bytes(b"engine")
+    with pytest.raises(
+        EngineError, match=r"no manifest pose\.engine\.json beside it; copy it along"
+    ):
+        find_card(str(tmp_path / "pose.engine"))
 
 
 def test_a_model_whose_onnx_is_absent_says_where_it_comes_from() -> None:

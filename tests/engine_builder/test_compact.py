@@ -279,6 +279,15 @@ def test_networks_that_are_not_the_card_s_are_refused(dots: Path) -> None:
         compact(model, other_output, topology, card.parser)
 
 
+def test_sparse_weights_are_refused(dots: Path) -> None:
+    network, card, topology = load(dots)
+    values = helper.make_tensor("sparse", onnx.TensorProto.FLOAT, [1], [1.0])
+    places = helper.make_tensor("places", onnx.TensorProto.INT64, [1], [0])
+    network.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [4]))
+    with pytest.raises(ModelError, match="the network has sparse weights; export it without"):
+        compact(network, card, topology, card.parser)
+
+
 def test_a_topology_without_links_is_refused() -> None:
     with pytest.raises(ModelError, match="'dot' has no links to score; use the maps form"):
         parse_graph(Topology("dot", ("dot",), (), ()), ParserSettings())

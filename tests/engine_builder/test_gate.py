@@ -122,6 +122,16 @@ def test_faint_peaks_may_come_and_go_and_clear_ones_may_fade() -> None:
     assert peak_agreement([(reference, invented)], THRESHOLD) == 0.5
 
 
+def test_of_too_many_peaks_those_of_the_parser_are_held_against_each_other(
+    photo: PoseMaps,
+) -> None:
+    scores = of(photo).peaks[of(photo).peaks[:, 0] == 0, 3]
+    assert scores[0] < scores.max()
+    strongest = finding(photo, TOPOLOGY, replace(SETTINGS, max_peaks=1)).peaks
+    first = finding(photo, TOPOLOGY, replace(SETTINGS, max_peaks=1, reference=True)).peaks
+    assert (strongest[0, 3], first[0, 3]) == (scores.max(), scores[0])
+
+
 def test_limbs_that_go_to_another_person_count_twice() -> None:
     """Two people of two keypoints; the candidate swaps one keypoint between them."""
     a, b = [[1, 1], [1, 9]], [[20, 1], [20, 9]]

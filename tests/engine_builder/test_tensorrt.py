@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from onnx import helper
 
 from posert.engine_builder.tensorrt import BuildOptions, build_serialized, load_tensorrt
 from posert.engine_builder.tensorrt.watch import BuildWatch, make_logger, shortened
-from posert.errors import ConfigError, EngineError, ModelError
+from posert.errors import EngineError, ModelError
 from posert.manifest import Profile
 
 ONNX = b"the stand-ins do not look at it"
@@ -96,7 +98,6 @@ def test_a_build_that_returns_nothing_says_why(version: str, severity: str) -> N
     ("fails", "options", "message"),
     [
         ("profile", BuildOptions(), "the profile is refused"),
-        ("workspace", BuildOptions(workspace_bytes=1 << 20), "workspace limit: got 1048576"),
         ("build", BuildOptions(), "TensorRT's log gives no reason"),
         ("none", BuildOptions(targets=("8.6",)), "the GPU it runs on, not for targets: got 8.6"),
     ],
@@ -121,12 +122,6 @@ def test_a_builder_without_a_gpu_says_so() -> None:
         build(Fake("10.3.0", said, fails=("Builder",)))
 
 
-@pytest.mark.parametrize("given", [{"workspace_bytes": 0}, {"optimization_level": 6}])
-def test_options_without_sense_are_refused(given: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="got"):
-        BuildOptions(**given)  # type: ignore[arg-type]
-
-
 def test_an_error_that_did_not_fail_the_build_is_told(caplog: pytest.LogCaptureFixture) -> None:
     build(Fake("10.3.0", [("ERROR", "something odd")]))
     warnings = [r.message for r in caplog.records if r.levelno >= logging.WARNING]
@@ -139,6 +134,32 @@ def test_what_progress_raises_ends_the_build_and_is_raised() -> None:
 
     with pytest.raises(KeyboardInterrupt, match=r"Building engine 0\.0"):
         build(Fake("10.3.0"), progress=stop)
+
+
+@pytest.mark.parametrize("version", ["8.6.1", "10.3.0"])
+def test_ctrl_c_on_the_way_into_a_callback_is_not_lost(version: str) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[float] = []
+    fake = Fake(version, signal=signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        build(fake, progress=lambda phase, done: seen.append(done))
+    assert not seen  # it was asked to stop at once, where it can be
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_handler_of_the_program_is_called() -> None:
+    numbers: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: numbers.append(number))
+    try:
+        assert build(Fake("10.3.0", signal=signal.SIGTERM)) == b"an engine"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert numbers == [signal.SIGTERM]
+
+
+def test_a_build_in_another_thread_leaves_signals_alone() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(build, Fake("10.3.0")).result()
 
 
 def test_a_line_without_a_progress_monitor_builds_without() -> None:
@@ -159,10 +180,7 @@ def test_an_error_that_is_kept_does_not_keep_the_builder() -> None:
 def test_garbage_waits_while_tensorrt_works(fails: tuple[str, ...]) -> None:
     seen: list[bool] = []
     with suppress(EngineError):
-        build(
-            Fake("10.3.0", fails=fails),
-            progress=lambda phase, done: seen.append(gc.isenabled()),
-        )
+        build(Fake("10.3.0", fails=fails), progress=lambda *_: seen.append(gc.isenabled()))
     assert seen
     assert not any(seen)
     assert gc.isenabled()

@@ -7,13 +7,14 @@ or False where it fails, and says why only to the logger.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
-from making.gpus import FakeDriver
+from making.gpus import CudaError, FakeDriver, Work
 
 Shape = tuple[int, ...]
 OUTPUTS: dict[str, tuple[Shape, str]] = {
@@ -30,7 +31,10 @@ class Severity(Enum):
 
 
 class FakeTensorRT:
-    """The module ``tensorrt``; ``profile`` is least, best and most of the input's shape."""
+    """The module ``tensorrt``; ``profile`` is least, best and most of the input's shape.
+
+    There is memory for ``contexts`` at once, and ``sharing`` of them may have the profile.
+    """
 
     __version__ = "10.3.0"
     DataType = Enum("DataType", ["FLOAT", "INT32", "UINT8", "BF16"])
@@ -46,12 +50,15 @@ class FakeTensorRT:
         self,
         driver: FakeDriver,
         profile: Sequence[Shape] = ((1, 8, 8, 3), (4, 8, 8, 3), (4, 16, 8, 3)),
-        contexts: int = 8,
+        contexts: int = 64,
+        sharing: int = 64,
         names: tuple[str, ...] = ("frames", *OUTPUTS),
     ) -> None:
         self.driver = driver
         self.profile = profile
         self.contexts = contexts
+        self.sharing = sharing
+        self.alive: weakref.WeakSet[FakeExecution] = weakref.WeakSet()
         self.names = names
         self.input_type = "UINT8"
         self.failing = ""  # what execute_async_v3 fails with
@@ -97,27 +104,31 @@ class FakeEngine:
         return list(self._library.profile)
 
     def create_execution_context(self) -> FakeExecution | None:
-        if not self._library.contexts:
+        if len(self._library.alive) >= self._library.contexts:
             self._logger.log(Severity.ERROR, "Requested amount of GPU memory could not be had.")
             return None
-        self._library.contexts -= 1
-        return FakeExecution(self._library, self._logger)
+        context = FakeExecution(self._library, self._logger)
+        self._library.alive.add(context)
+        return context
 
 
 class FakeExecution:
-    """An execution context."""
+    """An execution context. A graph that was captured from it needs it as it was."""
 
     def __init__(self, library: FakeTensorRT, logger: Any) -> None:
         self._library, self._logger = library, logger
         self._shape: Shape | None = None
         self._addresses: dict[str, int] = {}
         self._prepared = False  # the first run of a shape prepares it, and cannot be captured
+        self._captured: list[Work] | None = None
 
     def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
-        return True
+        free = len(self._library.alive) <= self._library.sharing
+        return free or self._fails(f"Profile {profile} has been chosen by another context")
 
     def set_input_shape(self, name: str, shape: Shape) -> bool:
         least, _, most = self._library.profile
+        self._check_free()
         self._prepared = False
         if not all(a <= n <= b for a, n, b in zip(least, shape, most, strict=True)):
             return self._fails(f"Static dimension mismatch while setting {name}: {shape}")
@@ -132,8 +143,13 @@ class FakeExecution:
         return (self._shape[0], *OUTPUTS[name][0])
 
     def set_tensor_address(self, name: str, address: int) -> bool:
+        self._check_free()
         self._addresses[name] = address
         return True
+
+    def _check_free(self) -> None:
+        graphs = self._library.driver.graphs.values()
+        assert not any(graph is self._captured for graph in graphs), "a graph still needs it as is"
 
     def execute_async_v3(self, handle: int) -> bool:
         library, driver, shape = self._library, self._library.driver, self._shape
@@ -146,9 +162,12 @@ class FakeExecution:
             return self._fails("operation would make the legacy stream depend on a capturing one")
         self._prepared = True
         library.batches.append(shape)
-        at = dict(self._addresses)
+        self._captured = stream.capturing
+        at, context = dict(self._addresses), weakref.ref(self)
 
         def work() -> None:
+            if context() is None:
+                raise CudaError("an illegal memory access was encountered")
             means = driver.read(at["frames"], shape, np.uint8).reshape(shape[0], -1).mean(1)
             for name, (inner, written) in OUTPUTS.items():
                 tensor = np.zeros((shape[0], *inner), NUMPY[written])

@@ -219,3 +219,62 @@ def test_a_failed_call_gives_its_slot_back() -> None:
         with pytest.raises(EngineError, match="too many"):
             slots.run(frames(65))
     check(slots, frames(1))
+
+
+def test_a_shape_that_finds_no_room_takes_that_of_others() -> None:
+    class Crowded(Doubling):
+        """Has room for two shapes."""
+
+        def __init__(self, driver: FakeDriver) -> None:
+            super().__init__(driver)
+            self.held: set[Binding] = set()
+
+        def enqueue(self, binding: Binding, stream: Stream) -> None:
+            if binding not in self.held:
+                if len(self.held) == 2:
+                    raise EngineError("no room")
+                self.held.add(binding)
+                binding.kept.callback(self.held.remove, binding)
+            super().enqueue(binding, stream)
+
+    gpu, driver = fake_gpu()
+    network = Crowded(driver)
+    slots = make(gpu, network)
+    for count in (4, 3, 2, 1, 4, 2, 1):
+        check(slots, frames(count))
+    slots.close()
+    assert not network.held
+
+
+def test_calls_that_come_while_it_is_closed_end() -> None:
+    gpu, driver = fake_gpu()
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Slow(Uncapturable):
+        def enqueue(self, binding: Binding, stream: Stream) -> None:
+            inside.set()
+            assert go_on.wait(10)
+            super().enqueue(binding, stream)
+
+    slots = make(gpu, Slow(driver))
+    ended: list[str] = []
+
+    def call() -> None:
+        try:
+            ended.append(f"{len(slots.run(frames(3))['sums'])} sums")
+        except EngineError as e:
+            ended.append(str(e))
+
+    threads = [threading.Thread(target=t, daemon=True) for t in (call, slots.close, call, call)]
+    for thread in threads:
+        thread.start()
+        assert inside.wait(10)
+        thread.join(0.05)  # so that it waits for the slot before the next one comes
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert len(ended) == 3
+    assert "3 sums" in ended  # the call that was under way
+    assert set(ended) <= {"3 sums", "the engine was closed"}
+    assert not driver.memory

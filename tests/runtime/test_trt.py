@@ -137,6 +137,35 @@ def test_memory_for_fewer_contexts_gives_fewer_slots(io: NetworkIO, file: Engine
     made.check(frames(5))
 
 
+@pytest.mark.parametrize("short", ["contexts", "sharing"])
+def test_memory_for_one_context_does_for_shapes_in_turn(
+    io: NetworkIO, file: EngineFile, short: str
+) -> None:
+    made = Made(io, file, **{short: 1})
+    assert made.engine.workers == 1
+    for count in (1, 3, 2, 3, 1, 1):
+        made.check(frames(count))
+    assert len(made.driver.graphs) == 1
+
+
+def test_each_shape_has_a_context_of_its_own(io: NetworkIO, file: EngineFile) -> None:
+    made = Made(io, file, workers=1)
+    for count in (4, 2, 3, 4, 2, 3):
+        made.check(frames(count))
+    assert len(made.library.alive) == len(made.driver.graphs) == 3
+    for height in (9, 10, 11, 12, 13, 14, 15, 16):  # larger ones: of the others nothing is kept
+        made.check(frames(1, height=height))
+        made.check(frames(4, height=height))
+    assert len(made.library.alive) <= len(made.driver.graphs) + 1
+    made.engine.close()
+    assert not made.library.alive
+
+
+def test_a_profile_that_no_context_may_have_is_an_error(io: NetworkIO, file: EngineFile) -> None:
+    with pytest.raises(EngineError, match="no profile: Profile 0 has been chosen"):
+        Made(io, file, sharing=0)
+
+
 def test_memory_for_no_context_is_an_error(io: NetworkIO, file: EngineFile) -> None:
     with pytest.raises(EngineError, match="no execution context: Requested amount of GPU memory"):
         Made(io, file, contexts=0)

@@ -104,6 +104,7 @@ def test_weights_that_are_no_numbers_are_refused(network: PoseNetwork, tmp_path:
 @pytest.mark.parametrize(
     ("size", "opset", "message"),
     [
+        ((99968, 99968), 17, r"input size: got \(99968, 99968\), .* at most 4096"),
         ((224, 100), 17, r"input size: got \(224, 100\), expected multiples of 32 pixels"),
         ((0, 32), 17, "input size"),
         ((32, 32), 16, "opset: got 16, expected 17 to 20"),

@@ -6,6 +6,6 @@ it runs on; TensorRT-RTX builds ahead of time, without a GPU, for the architectu
 
 from posert.engine_builder.tensorrt.build import build_serialized
 from posert.engine_builder.tensorrt.line import TensorRT, load_tensorrt
-from posert.engine_builder.tensorrt.options import BuildOptions
+from posert.engine_builder.tensorrt.options import BuildOptions, known_targets
 
-__all__ = ["BuildOptions", "TensorRT", "build_serialized", "load_tensorrt"]
+__all__ = ["BuildOptions", "TensorRT", "build_serialized", "known_targets", "load_tensorrt"]

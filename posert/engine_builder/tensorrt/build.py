@@ -47,7 +47,8 @@ def build_serialized(
     watch = BuildWatch(str(trt), progress)
     with collector_off():
         try:
-            return _built(trt, onnx, profile, options, timing_cache, watch)
+            with watch.signals_kept():
+                return _built(trt, onnx, profile, options, timing_cache, watch)
         except BaseException as e:
             _release_frames(e)
             raise
@@ -81,7 +82,7 @@ def _built(
     if timing_cache is not None and not trt.ahead_of_time:
         load_timing_cache(config, timing_cache, watch)
     monitor = make_monitor(trt.module, watch)
-    if monitor is not None:  # without ``progress`` too: it is how Ctrl-C ends a build
+    if monitor is not None:  # without ``progress`` too: it is how Ctrl-C ends a build early
         config.progress_monitor = monitor
     engine = watch.made(builder.build_serialized_network(network, config), "the build failed")
     if watch.errors:

@@ -8,7 +8,7 @@ from typing import Any
 
 from posert.engine_builder.tensorrt.line import TensorRT
 from posert.engine_builder.tensorrt.watch import BuildWatch
-from posert.errors import ConfigError, EngineError, ModelError
+from posert.errors import EngineError, ModelError
 from posert.manifest import Precision, Profile
 
 Shape = tuple[int, ...]
@@ -17,41 +17,26 @@ FREE = -1  # a size that TensorRT is told with the profile
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What a build may be told besides its network and profile.
-
-    Raises:
-        ConfigError: the workspace is not positive, or the level is none of 0 to 5.
-    """
+    """What a build may be told besides its network and profile."""
 
     precision: Precision = "fp32"  # of the ONNX; only TensorRT 8.6 does not see it there
     targets: tuple[str, ...] = ()  # compute capabilities, "8.6"; none: the line's own choice
-    workspace_bytes: int | None = None  # most scratch memory; None: the line's own choice
-    optimization_level: int | None = None  # 5 builds longest and best; None: the line's own choice
-
-    def __post_init__(self) -> None:
-        if self.workspace_bytes is not None and self.workspace_bytes < 1:
-            got = f"{self.workspace_bytes} bytes"
-            raise ConfigError("workspace", got=got, expected="1 or more")
-        if self.optimization_level not in (None, *range(6)):
-            raise ConfigError("optimization level", got=self.optimization_level, expected="0 to 5")
 
 
 def set_options(trt: TensorRT, config: Any, options: BuildOptions, watch: BuildWatch) -> None:
     """Tells ``config`` the options, and asks whether it took them."""
     for flag in trt.builder_flags(options.precision):
         config.set_flag(getattr(trt.module.BuilderFlag, flag))
-    if (most := options.workspace_bytes) is not None:
-        pool = trt.module.MemoryPoolType.WORKSPACE
-        config.set_memory_pool_limit(pool, most)
-        if config.get_memory_pool_limit(pool) != most:
-            raise EngineError(f"{trt} refuses the workspace limit", got=f"{most} bytes")
-    if options.optimization_level is not None:
-        config.builder_optimization_level = options.optimization_level
     if options.targets:
         _set_targets(trt, config, tuple(dict.fromkeys(options.targets)), watch)
 
 
-def _set_targets(trt: TensorRT, config: Any, targets: tuple[str, ...], watch: BuildWatch) -> None:
+def known_targets(trt: TensorRT, targets: tuple[str, ...]) -> list[Any]:
+    """TensorRT's own names of ``targets``.
+
+    Raises:
+        EngineError: the line builds for no targets, or not for one of these.
+    """
     if not trt.ahead_of_time:
         raise EngineError(
             f"{trt} builds for the GPU it runs on, not for targets",
@@ -66,9 +51,13 @@ def _set_targets(trt: TensorRT, config: Any, targets: tuple[str, ...], watch: Bu
             got=", ".join(unknown),
             expected=f"some of {', '.join(known)}",
         )
+    return [known[target] for target in targets]
+
+
+def _set_targets(trt: TensorRT, config: Any, targets: tuple[str, ...], watch: BuildWatch) -> None:
     config.num_compute_capabilities = len(targets)
-    for index, target in enumerate(targets):
-        if not config.set_compute_capability(known[target], index):
+    for index, (target, known) in enumerate(zip(targets, known_targets(trt, targets), strict=True)):
+        if not config.set_compute_capability(known, index):
             raise watch.failure(f"target {target} is refused")
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from posert.errors import EngineError
@@ -15,6 +19,7 @@ Progress = Callable[[str, float], None]  # the phase at work, and how much of th
 _PREFIX = re.compile(r"^.*?Error Code \d+: |^\w+\.cpp:\d+: ")
 _SOURCE_LINE = re.compile(r"\.?\s+In \S+ at \S+:\d+")
 _LONGEST = 240
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 log = logging.getLogger(__name__)
 
 
@@ -28,8 +33,9 @@ class BuildWatch:
     """Listens to one build.
 
     TensorRT's calls do not raise: they return None or False, and the reason is only in the log.
-    What a callback raises, Ctrl-C included, is printed and lost in TensorRT's C++. So both are kept
-    here, and the build is asked to stop where TensorRT has a progress monitor.
+    What a callback raises is printed and lost in TensorRT's C++, and Ctrl-C may be raised in any,
+    its first line included. So all are kept here, and the build is asked to stop where TensorRT has
+    a progress monitor.
     """
 
     def __init__(self, title: str, progress: Progress | None = None) -> None:
@@ -65,6 +71,22 @@ class BuildWatch:
     def raise_what_callbacks_raised(self) -> None:
         if self._raised is not None:
             raise self._raised
+
+    @contextmanager
+    def signals_kept(self) -> Iterator[None]:
+        """Keeps what Python's signal handlers raise inside the block, and raises it at its end."""
+        handlers = {}
+        if threading.current_thread() is threading.main_thread():  # no other runs handlers
+            known = {number: signal.getsignal(number) for number in _SIGNALS}
+            handlers = {n: handler for n, handler in known.items() if callable(handler)}
+        for number, handler in handlers.items():
+            signal.signal(number, partial(self.guarded, handler))
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            self.raise_what_callbacks_raised()
 
     def said(self, severity: str, message: str) -> None:
         """Keeps a line of TensorRT's log; ``severity`` is the name of its enum member."""
