@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("POSERT_CACHE", str(folder))
         patch.setattr("posert.building.plan.usable_cores", lambda: 2)
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def levels_as_before() -> Iterator[None]:
+    """What a command says of builds is not said in the tests after it."""
+    yield
+    logging.getLogger("posert.building").setLevel(logging.NOTSET)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
