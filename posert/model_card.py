@@ -11,7 +11,13 @@ from typing import Any, ClassVar, Literal
 
 from posert.postprocess.settings import ParserSettings
 
+InputSize = int | tuple[int, int]  # pixels: the long side, or (height, width)
 STRICT: dict[str, Any] = {"extra": "forbid"}  # an unknown key in a file is an error
+
+
+def height_and_width(size: InputSize) -> tuple[int, int]:
+    """Height and width of an input size; a long side's are those of its square."""
+    return size if isinstance(size, tuple) else (size, size)
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,7 @@ class InputCard:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     name: str
-    size: int | tuple[int, int]  # pixels: the long side, or (height, width)
+    size: InputSize
     multiple: int  # height and width are multiples of this
     colour: Literal["rgb", "bgr"]
     resize: Literal["letterbox", "stretch"]

@@ -20,10 +20,10 @@ from posert.manifest import (
     read_engine,
     sidecar,
 )
-from posert.model_card import ModelCard
+from posert.model_card import InputSize, ModelCard
 from posert.postprocess.settings import ParserSettings
 from posert.runtime.engine import Engine, open_engine
-from posert.runtime.preprocess import InputSize, check_size
+from posert.runtime.preprocess import check_size
 from posert.settings import RunSettings
 
 ENDING = ".engine"

@@ -22,11 +22,11 @@ from posert.manifest import (
     device_of,
     installed_version,
 )
-from posert.model_card import InputCard, ModelCard
+from posert.model_card import InputCard, InputSize, ModelCard, height_and_width
 from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
 from posert.runtime.cores import usable_cores
-from posert.runtime.preprocess import InputSize, check_size
+from posert.runtime.preprocess import check_size
 from posert.settings import BuildSettings, RunSettings
 
 # The compact form keeps Python's lock for half as long: on a CPU that pays from so many cores on.
@@ -180,7 +180,7 @@ def _in_order(targets: tuple[str, ...]) -> tuple[str, ...]:
 def profile_of(size: InputSize, card: InputCard, batch: tuple[int, int, int]) -> Profile:
     """Shapes to build for; a long side leaves the shape to the picture: 16:9 is the best one."""
     if isinstance(size, tuple) or card.fixed or card.resize == "stretch":
-        height, width = size if isinstance(size, tuple) else (size, size)
+        height, width = height_and_width(size)
         return Profile(batch, (height,) * 3, (width,) * 3)
     least = card.multiple
     landscape = -(-size * 9 // 16 // least) * least

@@ -16,7 +16,7 @@ from posert.engine_builder.torch2trt import (
 from posert.errors import EngineError
 from posert.gpu import first_gpu
 from posert.manifest import EngineFile, Precision, Profile, installed_version
-from posert.model_card import ModelCard
+from posert.model_card import ModelCard, height_and_width
 from posert.runtime.engine import open_engine
 
 _ONE = (1, 1, 1)  # torch2trt's own choice
@@ -49,7 +49,7 @@ def convert_file(
     """
     from posert.training.checkpoint import load_network
 
-    network, example = load_network(path).on_gpu(_sides(card))
+    network, example = load_network(path).on_gpu(height_and_width(card.input.size))
     engine = convert_with_torch2trt(network, example, precision, batch or _ONE)
     return import_torch2trt(engine, card, precision, output, batch or _ONE)
 
@@ -76,7 +76,7 @@ def import_torch2trt(
         what = "there is no NVIDIA GPU here" if version else "TensorRT is not installed here"
         by = f" (it was built by TensorRT {engine.version})" if engine.version else ""
         raise EngineError(f"{path.stem}: {what} to run the engine with{by}", fix="posert doctor")
-    height, width = _sides(card)
+    height, width = height_and_width(card.input.size)
     request = Request(
         model=card.name,
         backend="tensorrt",
@@ -98,8 +98,3 @@ def import_torch2trt(
         file = Cache(folder).get_or_build(request, lambda: built)
         open_engine(card, file, "tensorrt")
         return save(file, path)
-
-
-def _sides(card: ModelCard) -> tuple[int, int]:
-    size = card.input.size
-    return size if isinstance(size, tuple) else (size, size)

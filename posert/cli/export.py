@@ -117,10 +117,9 @@ def _card_of(architecture: str, keypoints: int, links: int) -> ModelCard | None:
 
 
 def _size_of(card: ModelCard | None) -> tuple[int, int] | None:
-    if card is None:
-        return None
-    size = card.input.size
-    return size if isinstance(size, tuple) else (size, size)
+    from posert.model_card import height_and_width
+
+    return height_and_width(card.input.size) if card is not None else None
 
 
 def _check(card: ModelCard | None, file: Path, path: Path) -> None:

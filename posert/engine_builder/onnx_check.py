@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posert.errors import ModelError
-from posert.model_card import ModelCard, TensorCard
+from posert.model_card import ModelCard, TensorCard, height_and_width
 from posert.postprocess.topology import Topology
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _input_differences(card: ModelCard, inputs: dict[str, Shape]) -> list[str]:
     if not card.input.fixed:
         fixed = [d for d in shape[2:] if isinstance(d, int)]
         return [f"input {name!r}: card any size, ONNX {_written(shape)}"] if fixed else []
-    size = card.input.size if isinstance(card.input.size, tuple) else (card.input.size,) * 2
+    size = height_and_width(card.input.size)
     wrong = [d for d, want in zip(shape[2:], size, strict=True) if isinstance(d, int) and d != want]
     return [f"input {name!r}: card {size[0]} x {size[1]}, ONNX {_written(shape)}"] if wrong else []
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from posert.model_card import ModelCard
+from posert.model_card import InputSize, ModelCard
 from posert.runtime.engine import Engine
-from posert.runtime.preprocess import InputSize, fit
+from posert.runtime.preprocess import fit
 from posert.runtime.timing import StageTimes
 from posert.types import Image, Letterbox, People, PoseOutput
 

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 
 from posert.errors import ConfigError
-from posert.model_card import InputCard
+from posert.model_card import InputCard, InputSize, height_and_width
 from posert.types import Float32, Image, Images, Letterbox
 
-InputSize = int | tuple[int, int]  # the long side, or (height, width), in pixels
 MAX_SIDE = 4096  # pixels; a slip of the keys beyond it would take all the memory there is
 
 
@@ -72,9 +71,9 @@ def _sizes(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """The input's (height, width), and that of the scaled picture inside it."""
     if card.resize == "stretch":
-        full = size if isinstance(size, tuple) else (size, size)
+        full = height_and_width(size)
         return full, full
-    limits = size if isinstance(size, tuple) else (size, size)
+    limits = height_and_width(size)
     scale = min(limits[0] / picture[0], limits[1] / picture[1])
     inner = (max(1, round(picture[0] * scale)), max(1, round(picture[1] * scale)))
     if isinstance(size, tuple) or card.fixed:
