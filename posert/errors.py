@@ -2,6 +2,9 @@
 
     PosertError            1  never raised itself
     +- InputError          3  an input is missing, empty, damaged or not a picture or video
+       +- StreamStalled       a live source sent nothing in time
+       +- StreamEnded         a live source was closed by the other side
+       +- AccessDenied        a live source refuses this user; trying again is of no use
     +- ModelError          4  a model, its card or its topology is wrong or absent
     +- OutputError         5  an output cannot be written (permission, full disk, encoder)
     +- ConfigError         6  a configuration file or setting is wrong
@@ -39,6 +42,18 @@ class InputError(PosertError):
     """An input is missing, empty, damaged, or no picture or video."""
 
     exit_code = 3
+
+
+class StreamStalled(InputError):
+    """A live source sent nothing in time; connecting again may help."""
+
+
+class StreamEnded(InputError):
+    """A live source was closed by the other side; connecting again may help."""
+
+
+class AccessDenied(InputError):
+    """A live source refuses this user or address; connecting again does not help."""
 
 
 class ModelError(PosertError):

@@ -11,7 +11,10 @@ from posert.errors import ConfigError
 from posert.model_card import STRICT, ModelCard
 from posert.postprocess.draw import DrawStyle
 from posert.postprocess.settings import ParserSettings
+from posert.runtime.sources.source import Reading
+from posert.runtime.video_io import VideoIO
 
+_DURATION = "seconds, or a duration as 90s, 10m, 1h"
 _BATCH = "three numbers: least, most often, most"
 
 
@@ -50,11 +53,20 @@ class RunSettings:
     coco: Path | None = None
     openpose_json: Path | None = None  # a folder
     contact_sheet: Path | None = None  # a PNG of frames spread over the run
-    encoder: Literal["auto", "libx264", "h264_nvenc"] = "auto"
+    encoder: str = "auto"  # auto, libx264, h264_nvenc, or gstreamer's, as nvv4l2h264enc
+    segment: float | None = field(default=None, metadata={"expected": _DURATION})  # seconds a file
 
     start: float = 0.0  # seconds
     every: int = 1
     max_frames: int | None = None  # of each input
+
+    io: VideoIO = "auto"  # auto: the best that works here for each input
+    at_once: int | None = None  # files under way at once; live sources all are
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    rtsp_latency: float = 0.0  # seconds that packets may wait for those sent before them
+    open_timeout: float = 10.0  # seconds
+    read_timeout: float = 5.0  # seconds without a picture: the stream is opened anew
+    give_up: float | None = None  # seconds without a picture; None: 30 at first, then never
 
     def __post_init__(self) -> None:
         _check(self.every >= 1, "every", self.every, "1 or more")
@@ -66,7 +78,25 @@ class RunSettings:
             "1 or more",
         )
         _check(self.workers is None or self.workers >= 1, "workers", self.workers, "1 or more")
+        _check(self.at_once is None or self.at_once >= 1, "at_once", self.at_once, "1 or more")
+        for name in ("open_timeout", "read_timeout", "give_up", "segment"):
+            value = getattr(self, name)
+            _check(value is None or value > 0, name, value, "more than 0 seconds")
+        latency = self.rtsp_latency
+        _check(0 <= latency <= 60, "rtsp_latency", latency, "0 to 60 seconds")
         _check(0 < self.line_width <= 20, "line_width", self.line_width, "above 0, at most 20")
+
+    @property
+    def reading(self) -> Reading:
+        """How sources are opened and read."""
+        return Reading(
+            io=self.io,
+            transport=self.rtsp_transport,
+            latency_s=self.rtsp_latency,
+            open_timeout_s=self.open_timeout,
+            read_timeout_s=self.read_timeout,
+            give_up_s=self.give_up,
+        )
 
     @property
     def draw_style(self) -> DrawStyle:

@@ -6,10 +6,11 @@ H and W image pixels, h and w map cells.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +21,38 @@ Image: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3), BGR
 Images: TypeAlias = npt.NDArray[np.uint8]  # (N, H, W, 3), BGR, all of a network's input size
 
 
+class DevicePicture(Protocol):
+    """A decoded picture in a GPU's memory."""
+
+    height: int  # pixels
+    width: int
+
+    def to_host(self) -> Image:
+        """A copy in host memory, (H, W, 3) uint8 BGR."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One decoded picture of a source."""
 
-    image: Image  # (H, W, 3) uint8 BGR
+    picture: Image | DevicePicture  # (H, W, 3) uint8 BGR, or where the decoder left it
     index: int  # position in the source, counted from 0 over all its frames
     pts: int  # presentation time since the source's first frame, in the source's time_base
     time_s: float  # the same in seconds
+    seen_s: float = math.nan  # time.monotonic() when a live source had it; NaN: not live
+
+    @property
+    def image(self) -> Image:
+        """(H, W, 3) uint8 BGR; each call copies a picture that is on a device."""
+        return self.picture if isinstance(self.picture, np.ndarray) else self.picture.to_host()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, pixels; a live source's may change, unlike its SourceInfo's."""
+        if isinstance(self.picture, np.ndarray):
+            return self.picture.shape[1], self.picture.shape[0]
+        return self.picture.width, self.picture.height
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class FakeSource:
     most_alive: int = 0
     skipped: int = 0
     dropped: int = 0
+    health: None = None
 
     def __post_init__(self) -> None:
         self.info = SourceInfo("fake", 96, 64, Fraction(25), Fraction(1, 25), live=self.live)
@@ -71,7 +72,7 @@ class Kept:
     def write(self, result: Result) -> None:
         if result.frame.index == self.fails_at:
             raise OutputError("kept: full")
-        self.results.append(replace(result, frame=replace(result.frame, image=None)))  # type: ignore[arg-type]
+        self.results.append(replace(result, frame=replace(result.frame, picture=None)))  # type: ignore[arg-type]
 
     def write_image(self, image: Image, frame: Frame) -> None:
         self.images.append(frame.index)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from posert.errors import InputError
-from posert.runtime.sources.source import Span
+from posert.runtime.sources.source import Health, Span
 from posert.types import Frame, SourceInfo
 
 _MICROSECOND = Fraction(1, 1_000_000)
@@ -34,6 +34,7 @@ class Capture:
     def __init__(self, address: str) -> None:
         self.skipped = 0
         self.dropped = 0
+        self.health: Health | None = None
         self._name = without_password(address)
         self._reading = threading.Lock()
         with _quiet_opencv():

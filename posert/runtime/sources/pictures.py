@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posert.errors import InputError
-from posert.runtime.sources.source import Span
+from posert.runtime.sources.source import Health, Span
 from posert.types import Frame, Image, SourceInfo
 
 
@@ -25,6 +25,7 @@ class Picture:
     def __init__(self, path: Path) -> None:
         self.skipped = 0
         self.dropped = 0
+        self.health: Health | None = None
         self._image = read_image(path)
         height, width = self._image.shape[:2]
         self.info = SourceInfo(

@@ -5,9 +5,73 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from enum import Enum
+from fractions import Fraction
+from typing import Literal, Protocol
 
-from posert.types import Frame, SourceInfo
+from posert.runtime.video_io import VideoIO
+from posert.types import DevicePicture, Frame, Image, SourceInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How sources are opened and read; the last five are of live sources."""
+
+    io: VideoIO = "auto"
+    on_device: bool = False  # the engine takes pictures where a GPU's decoder leaves them
+    transport: Literal["tcp", "udp"] = "tcp"  # of RTSP
+    latency_s: float = 0.0  # that RTSP packets may wait for those sent before them
+    open_timeout_s: float = 10.0
+    read_timeout_s: float = 5.0  # without a picture a stream has stalled and is opened anew
+    give_up_s: float | None = None  # without a picture; None: 30 s at the start, then never
+
+
+class State(Enum):
+    """Where a live source is in its life."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    STALLED = "stalled"  # connected, but no picture comes
+    ENDED = "ended"  # closed by us
+    FAILED = "failed"  # given up
+
+
+@dataclass(slots=True)
+class Health:
+    """How a live source fares; grows while it runs."""
+
+    state: State = State.CONNECTING
+    reconnects: int = 0  # times it was live again after it was not
+    stalls: int = 0  # times it sent nothing for too long
+    reason: str = ""  # of the last trouble, one line
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Captured:
+    """One picture of a live source as it came."""
+
+    picture: Image | DevicePicture
+    clock_s: float | None  # the stream's own clock, where it has one
+
+
+class Capture(Protocol):
+    """One connection to a camera or stream, used by one thread until it breaks."""
+
+    rate: Fraction | None  # frames a second, where the stream says so
+
+    def read(self) -> Captured:
+        """The next picture; returns or raises within the read time-out.
+
+        Raises:
+            StreamStalled: nothing came in time.
+            StreamEnded: the other side closed it.
+            InputError: it is broken.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees all; safe to call from another thread while ``read`` waits."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +97,7 @@ class Source(Protocol):
     info: SourceInfo
     skipped: int  # frames that were damaged and left out so far
     dropped: int  # frames of a live source that came faster than they were taken
+    health: Health | None  # of a live source
 
     def frames(self, span: Span) -> Iterator[Frame]:
         """The frames wanted, in order.

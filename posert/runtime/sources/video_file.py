@@ -15,7 +15,7 @@ import numpy as np
 from av.video.reformatter import Colorspace
 
 from posert.errors import InputError
-from posert.runtime.sources.source import Span
+from posert.runtime.sources.source import Health, Span
 from posert.types import Frame, Image, SourceInfo
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class VideoFile:
     def __init__(self, path: Path) -> None:
         self.skipped = 0
         self.dropped = 0
+        self.health: Health | None = None
         self._path = path
         self._connect()
         first = self._first_frame()
