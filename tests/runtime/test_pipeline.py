@@ -23,7 +23,7 @@ from posert.errors import EngineError, InputError, OutputError, PosertError
 from posert.manifest import Form
 from posert.runtime.estimator import Estimator
 from posert.runtime.pipeline import Stages, Tally, process
-from posert.runtime.sources.source import Span
+from posert.runtime.sources.source import Health, Span
 from posert.types import Frame, Image, Images, People, PoseMaps, PoseOutput, Result, SourceInfo
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
@@ -40,7 +40,7 @@ class FakeSource:
     most_alive: int = 0
     skipped: int = 0
     dropped: int = 0
-    health: None = None
+    health: Health | None = None
 
     def __post_init__(self) -> None:
         self.info = SourceInfo("fake", 96, 64, Fraction(25), Fraction(1, 25), live=self.live)
