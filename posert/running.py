@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posert.errors import SOME_INPUTS_FAILED, OutputError, PosertError
+from posert.errors import SOME_INPUTS_FAILED, PosertError
 from posert.outputs import plan_outputs
 from posert.pose import Pose
 from posert.postprocess.draw import draw_people
-from posert.runtime.pipeline import Draw, Stages, Tally, WriteImage, process
+from posert.runtime.outlet import WriteImage
+from posert.runtime.pipeline import Files, Job, OnFrame, Stages, Tally, process
 from posert.runtime.sinks import data_sinks, picture_writer, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
-from posert.runtime.sinks.sink import Sink
+from posert.runtime.sources.capture import is_address
 from posert.runtime.sources.inputs import expand, open_source
 from posert.runtime.sources.source import Source, Span
 from posert.runtime.timing import StageTime
@@ -26,8 +27,6 @@ from posert.settings import RunSettings, read_settings
 from posert.types import Image, People
 
 log = logging.getLogger(__name__)
-
-OnFrame = Callable[[Tally], None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Report:
     engine: str
     stopped: bool  # ended by the user before its end
     outputs: tuple[Path, ...] = ()  # files of all inputs together
-    failure: PosertError | None = None  # an output shared by all inputs could not be completed
+    failure: PosertError | None = None  # of the engine, or of an output shared by all inputs
 
     @property
     def frames(self) -> int:
@@ -108,16 +107,11 @@ def run_settings(
     outputs = plan_outputs(names, settings)
     pose = Pose(**vars(settings))
     tallies = [Tally(name) for name in names]
-    style = settings.draw_style
-
-    def draw(image: Image, people: People) -> Image:
-        return draw_people(image, people, pose.topology, style)
-
     began = time.perf_counter()
     failure = None
     try:
-        _run_all(list(zip(tallies, outputs, strict=True)), pose, draw, settings, stop, on_frame)
-    except OutputError as e:
+        _run_all(list(zip(tallies, outputs, strict=True)), pose, settings, stop, on_frame)
+    except PosertError as e:
         failure = e
     seconds = time.perf_counter() - began
     stages = pose.estimator.times.summary()
@@ -130,12 +124,16 @@ def run_settings(
 def _run_all(
     work: list[tuple[Tally, Path | None]],
     pose: Pose,
-    draw: Draw,
     settings: RunSettings,
     stop: threading.Event,
     on_frame: OnFrame,
 ) -> None:
-    """Runs the sources one after the other between opening and closing what they share."""
+    """Runs the sources between opening and closing what they share."""
+    style = settings.draw_style
+
+    def draw(image: Image, people: People) -> Image:
+        return draw_people(image, people, pose.topology, style)
+
     with ExitStack() as files:
         sinks = data_sinks(
             pose.topology,
@@ -149,59 +147,43 @@ def _run_all(
         sheet = ContactSheet(settings.contact_sheet) if settings.contact_sheet else None
         if sheet is not None:
             files.callback(sheet.close)
-        looked_at = settings.output is not None or sheet is not None
-        shared = _Shared(pose, draw if looked_at else None, sinks, sheet)
-        for tally, output in work:
-            if not stop.is_set():
-                _run_one(tally, output, shared, settings, stop, on_frame)
+        jobs = [_job(tally, output, sheet, settings) for tally, output in work]
+        stages = Stages(pose.estimator, draw, sinks, settings.at_once or 1)
+        span = Span(settings.start, settings.every, settings.max_frames)
+        process(jobs, span, stages, stop, _one_at_a_time(on_frame))
 
 
-@dataclass(frozen=True)
-class _Shared:
-    """What all sources of a run use."""
+def _job(
+    tally: Tally, output: Path | None, sheet: ContactSheet | None, settings: RunSettings
+) -> Job:
+    """One source and the files that its drawn frames go to."""
+    span = Span(settings.start, settings.every, settings.max_frames)
 
-    pose: Pose
-    draw: Draw | None
-    sinks: list[Sink]
-    sheet: ContactSheet | None
+    def opened() -> Source:
+        source = open_source(tally.source, settings.reading)
+        tally.expected = span.expected(source.info)
+        return source
 
+    def files(source: Source) -> Files:
+        writers: list[WriteImage] = [sheet.write] if sheet is not None else []
+        if output is None:
+            return Files(writers, lambda: None)
+        tally.outputs = [str(output)]
+        if source.info.still:
+            return Files([*writers, picture_writer(output)], lambda: None)
+        write, close = video_writer(output, source.info, settings.encoder)
+        return Files([*writers, write], close)
 
-def _run_one(
-    tally: Tally,
-    output: Path | None,
-    shared: _Shared,
-    settings: RunSettings,
-    stop: threading.Event,
-    on_frame: OnFrame,
-) -> None:
-    """Runs one source; its failure is noted in ``tally`` and ends it alone."""
-    try:
-        with ExitStack() as files:
-            source = open_source(tally.source)
-            files.callback(source.close)
-            span = Span(settings.start, settings.every, settings.max_frames)
-            tally.source, tally.expected = source.info.name, span.expected(source.info)
-            writers = _image_writers(source, output, shared.sheet, settings, files)
-            stages = Stages(shared.pose.estimator, shared.draw, writers, shared.sinks)
-            tally.outputs = [str(output)] if output is not None else []
-            process(source, span, stages, tally, stop, on_frame)
-    except PosertError as e:
-        tally.error = e
+    looked_at = output is not None or sheet is not None
+    return Job(tally, opened, files if looked_at else None, own_turn=is_address(tally.source))
 
 
-def _image_writers(
-    source: Source,
-    output: Path | None,
-    sheet: ContactSheet | None,
-    settings: RunSettings,
-    files: ExitStack,
-) -> list[WriteImage]:
-    """Where the drawn frames of one source go; ``files`` closes it."""
-    writers: list[WriteImage] = [sheet.write] if sheet is not None else []
-    if output is None:
-        return writers
-    if source.info.still:
-        return [*writers, picture_writer(output)]
-    write, close = video_writer(output, source.info, settings.encoder)
-    files.callback(close)
-    return [*writers, write]
+def _one_at_a_time(on_frame: OnFrame) -> OnFrame:
+    """``on_frame`` for callers that need not know of threads."""
+    lock = threading.Lock()
+
+    def locked(tally: Tally) -> None:
+        with lock:
+            on_frame(tally)
+
+    return locked

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+
+from pydantic import BeforeValidator
 
 from posert.config import build, read_mapping
 from posert.errors import ConfigError
@@ -14,7 +17,28 @@ from posert.postprocess.settings import ParserSettings
 from posert.runtime.sources.source import Reading
 from posert.runtime.video_io import VideoIO
 
-_DURATION = "seconds, or a duration as 90s, 10m, 1h"
+_DURATION = {"expected": "seconds, or a duration as 200ms, 90s, 10m, 1h"}
+_LASTS: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h|)")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+
+
+Encoder: TypeAlias = Literal[
+    "auto", "libx264", "h264_nvenc",
+    "nvv4l2h264enc", "nvh264enc", "nvautogpuh264enc", "vah264enc", "x264enc", "openh264enc",
+]  # fmt: skip
+
+
+def _seconds(given: Any) -> Any:
+    """``10m`` as 600.0; what is no duration is left to fail."""
+    match = (
+        re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h|)", given)
+        if isinstance(given, str)
+        else None
+    )
+    return float(match[1]) * _UNITS[match[2]] if match else given
+
+
+Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds)]
 _BATCH = "three numbers: least, most often, most"
 
 
@@ -53,8 +77,9 @@ class RunSettings:
     coco: Path | None = None
     openpose_json: Path | None = None  # a folder
     contact_sheet: Path | None = None  # a PNG of frames spread over the run
-    encoder: str = "auto"  # auto, libx264, h264_nvenc, or gstreamer's, as nvv4l2h264enc
-    segment: float | None = field(default=None, metadata={"expected": _DURATION})  # seconds a file
+    encoder: Encoder = "auto"
+    segment: Seconds | None = field(default=None, metadata=_DURATION)  # of each file of a video
+    status: Path | None = None  # a file that tells `posert health` how the run fares
 
     start: float = 0.0  # seconds
     every: int = 1
@@ -63,10 +88,10 @@ class RunSettings:
     io: VideoIO = "auto"  # auto: the best that works here for each input
     at_once: int | None = None  # files under way at once; live sources all are
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
-    rtsp_latency: float = 0.0  # seconds that packets may wait for those sent before them
-    open_timeout: float = 10.0  # seconds
-    read_timeout: float = 5.0  # seconds without a picture: the stream is opened anew
-    give_up: float | None = None  # seconds without a picture; None: 30 at first, then never
+    rtsp_latency: Seconds = field(default=0.0, metadata=_DURATION)  # for late packets
+    open_timeout: Seconds = field(default=10.0, metadata=_DURATION)
+    read_timeout: Seconds = field(default=5.0, metadata=_DURATION)  # then it is opened anew
+    give_up: Seconds | None = field(default=None, metadata=_DURATION)  # None: 30 s, then never
 
     def __post_init__(self) -> None:
         _check(self.every >= 1, "every", self.every, "1 or more")

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,7 @@ from posert.runtime.pipeline import Tally
 console = Console(stderr=True, highlight=False)
 
 _LINE_EVERY_S = 5.0
+_BARS = 8  # shown at once
 _NAMED_IN_A_FOLDER = 5  # of more files there only their number is told
 
 
@@ -33,15 +35,28 @@ def start_logging(quiet: bool) -> None:
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
 
 
+@dataclass(slots=True)
+class _Pace:
+    """How fast one source goes, from its first frame on."""
+
+    tally: Tally
+    began: float
+    first: int  # frames done when it began
+    task: TaskID | None
+
+    @property
+    def rate(self) -> float:
+        seconds = time.monotonic() - self.began
+        return (self.tally.frames - self.first) / seconds if seconds > 0 else 0.0
+
+
 class Progress:
     """Frames, frames/s and an estimate of the time left, from the pipeline's tallies."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
-        self._tally: Tally | None = None
-        self._began = self._printed = time.monotonic()
-        self._first = 0
-        self._task: TaskID | None = None
+        self._paces: dict[int, _Pace] = {}  # of the sources under way, by the tally's id
+        self._printed = time.monotonic()
         self._bar = _bar() if console.is_terminal and not quiet else None
 
     def __enter__(self) -> Progress:
@@ -56,20 +71,32 @@ class Progress:
             self._bar.stop()
 
     def update(self, tally: Tally) -> None:
-        """Called after each frame."""
-        if tally is not self._tally:
-            self._tally, self._began, self._first = tally, time.monotonic(), tally.frames
-            if self._bar is not None:
-                if self._task is not None:
-                    self._bar.remove_task(self._task)  # a folder of pictures would flood it
-                self._task = self._bar.add_task(tally.source, total=tally.expected, rate="")
-        seconds = time.monotonic() - self._began  # since the first frame
-        rate = (tally.frames - self._first) / seconds if seconds > 0 else 0.0
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=tally.frames, rate=f"{rate:.1f} frames/s")
+        """Called after each frame, from one thread at a time."""
+        if id(tally) not in self._paces:
+            self._forget_done()
+            self._paces[id(tally)] = _Pace(
+                tally, time.monotonic(), tally.frames, self._new_task(tally)
+            )
+        pace = self._paces[id(tally)]
+        if self._bar is not None and pace.task is not None:
+            rate = f"{pace.rate:.1f} frames/s"
+            self._bar.update(pace.task, completed=tally.frames, rate=rate)
         elif not self._quiet and time.monotonic() - self._printed >= _LINE_EVERY_S:
             self._printed = time.monotonic()
-            console.print(_line(tally, rate), soft_wrap=True)
+            self._forget_done()
+            console.print(_lines(list(self._paces.values())), soft_wrap=True)
+
+    def _forget_done(self) -> None:
+        for key, pace in list(self._paces.items()):
+            if pace.tally.done:
+                del self._paces[key]
+                if self._bar is not None and pace.task is not None:
+                    self._bar.remove_task(pace.task)  # a folder of pictures would flood it
+
+    def _new_task(self, tally: Tally) -> TaskID | None:
+        if self._bar is None or len(self._paces) >= _BARS:
+            return None
+        return self._bar.add_task(tally.source, total=tally.expected, rate="")
 
 
 def print_report(report: Report, quiet: bool) -> None:
@@ -83,6 +110,8 @@ def print_report(report: Report, quiet: bool) -> None:
         _say(f"posert: {report.failure}")
     if quiet:
         return
+    for line in filter(None, map(_live_line, report.sources)):
+        _say(line)
     _say(_summary(report))
     if report.stages:
         console.print(_stage_table(report))
@@ -128,6 +157,19 @@ def _summary(report: Report) -> str:
     return ("stopped: " if report.stopped else "done: ") + ", ".join(facts)
 
 
+def _live_line(tally: Tally) -> str | None:
+    """How a live source fared."""
+    health = tally.health
+    if health is None:
+        return None
+    facts = [f"{tally.frames} frames", f"{tally.dropped} dropped"]
+    if tally.age_s is not None:
+        facts.append(f"{1000 * tally.age_s:.0f} ms old when written (median)")
+    facts += [f"{health.stalls} stalls", f"{health.reconnects} reconnects"]
+    last = f", last trouble: {health.reason}" if health.reason else ""
+    return f"{tally.source}: {health.state.value}, {', '.join(facts)}{last}"
+
+
 def _stage_table(report: Report) -> Table:
     table = Table("stage", box=None, pad_edge=False)
     for column in ("mean ms", "p50", "p95"):
@@ -147,6 +189,14 @@ def _bar() -> Bar:
         TimeRemainingColumn(),
         console=console,
     )
+
+
+def _lines(paces: list[_Pace]) -> str:
+    """The source under way, or the sum of all where there are several."""
+    if len(paces) == 1:
+        return _line(paces[0].tally, paces[0].rate)
+    frames, rate = sum(p.tally.frames for p in paces), sum(p.rate for p in paces)
+    return f"{len(paces)} sources: {frames} frames, {rate:.1f} frames/s"
 
 
 def _line(tally: Tally, rate: float) -> str:

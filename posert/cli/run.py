@@ -14,6 +14,7 @@ import typer
 
 _WHAT = "What is written"
 _WHICH = "Which frames"
+_READ = "How inputs are read (durations as 200ms, 5s, 10m)"
 _HOW = "Model and parser"
 _LOOK = "Look"
 
@@ -51,7 +52,23 @@ def run(
         typer.Option(help="One PNG of nine frames of the run.", rich_help_panel=_WHAT),
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="auto, libx264 or h264_nvenc.", rich_help_panel=_WHAT)
+        str | None,
+        typer.Option(
+            help="auto, libx264, h264_nvenc or one of GStreamer's (see posert doctor).",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    segment: Annotated[
+        str | None,
+        typer.Option(help="Begin a new video every 90s, 10m, 1h.", rich_help_panel=_WHAT),
+    ] = None,
+    status: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep this file up to date for posert health.",
+            envvar="POSERT_STATUS",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
     start: Annotated[
         float | None, typer.Option(help="Begin at this second.", rich_help_panel=_WHICH)
@@ -61,6 +78,37 @@ def run(
     ] = None,
     max_frames: Annotated[
         int | None, typer.Option(help="At most so many of each input.", rich_help_panel=_WHICH)
+    ] = None,
+    io: Annotated[
+        str | None,
+        typer.Option(
+            help="What decodes: auto, ffmpeg, gstreamer or nvcodec.", rich_help_panel=_READ
+        ),
+    ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(help="Files under way at once; cameras all are.", rich_help_panel=_READ),
+    ] = None,
+    rtsp_transport: Annotated[
+        str | None, typer.Option(help="tcp or udp.", rich_help_panel=_READ)
+    ] = None,
+    rtsp_latency: Annotated[
+        str | None,
+        typer.Option(help="How long packets may wait for earlier ones.", rich_help_panel=_READ),
+    ] = None,
+    open_timeout: Annotated[
+        str | None, typer.Option(help="To connect to a live source.", rich_help_panel=_READ)
+    ] = None,
+    read_timeout: Annotated[
+        str | None,
+        typer.Option(help="Without a picture: connect anew.", rich_help_panel=_READ),
+    ] = None,
+    give_up: Annotated[
+        str | None,
+        typer.Option(
+            help="Without a picture: the source has failed. 30s before the first, then never.",
+            rich_help_panel=_READ,
+        ),
     ] = None,
     model: Annotated[
         str | None,

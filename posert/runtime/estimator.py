@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from posert.model_card import InputSize, ModelCard
 from posert.runtime.engine import Engine
 from posert.runtime.preprocess import fit
 from posert.runtime.timing import StageTimes
-from posert.types import Image, Letterbox, People, PoseOutput
+from posert.types import Frame, Image, Letterbox, People, PoseOutput
 
 Parse = Callable[[PoseOutput], People]  # keypoints in map cells
 
@@ -24,6 +24,7 @@ class Estimator:
     engine: Engine
     size: InputSize
     parse: Parse
+    batch_most: int = 1  # pictures a call that serve the engine best
     times: StageTimes = field(default_factory=StageTimes)
 
     def __call__(self, image: Image) -> People:
@@ -36,6 +37,30 @@ class Estimator:
             output, letterbox = self.infer(image)
         with self.times.measure("parse"):
             return to_source(self.parse(output), letterbox)
+
+    def batch(self, frames: Sequence[Frame]) -> list[People]:
+        """The people of each of ``frames``, which may be of several sources and sizes.
+
+        Raises:
+            EngineError: the backend failed.
+        """
+        with self.times.measure("engine", len(frames)):
+            outputs = self._infer([frame.image for frame in frames])
+        with self.times.measure("parse", len(frames)):
+            return [to_source(self.parse(output), letterbox) for output, letterbox in outputs]
+
+    def _infer(self, images: list[Image]) -> list[tuple[PoseOutput, Letterbox]]:
+        """Calls the engine once for each size of its input that ``images`` are fitted to."""
+        card = self.card
+        fitted = [fit(image, card.input, self.size, card.outputs.stride) for image in images]
+        outputs: list[PoseOutput | None] = [None] * len(images)
+        for shape in dict.fromkeys(picture.shape for picture, _ in fitted):
+            places = [i for i, (picture, _) in enumerate(fitted) if picture.shape == shape]
+            found = self.engine.infer(np.stack([fitted[i][0] for i in places]))
+            for place, output in zip(places, found, strict=True):
+                outputs[place] = output
+        letterboxes = (letterbox for _, letterbox in fitted)
+        return [(o, box) for o, box in zip(outputs, letterboxes, strict=True) if o is not None]
 
     def infer(self, image: Image) -> tuple[PoseOutput, Letterbox]:
         """What the network says of ``image``, and how to get from cells to its pixels."""

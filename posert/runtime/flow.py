@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ def ordered_map(
     depth: int,
     name: str,
     stop: threading.Event | None = None,
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """``map(work, items)`` in ``workers`` threads, at most ``depth`` items under way, in order.
 
     ``items`` is iterated and closed in a thread of its own. An exception of ``items`` or ``work``
@@ -37,13 +37,13 @@ def ordered_map(
     def feed(pool: ThreadPoolExecutor) -> None:
         try:
             for item in items:
-                if asked.is_set() or not _put(under_way, pool.submit(work, item), closed):
+                if asked.is_set() or not put(under_way, pool.submit(work, item), closed):
                     break
-            _put(under_way, None, closed)
+            put(under_way, None, closed)
         except BaseException as e:  # noqa: BLE001  it is raised again where results are taken
             failed: Future[R] = Future()
             failed.set_exception(e)
-            _put(under_way, failed, closed)
+            put(under_way, failed, closed)
         finally:
             if isinstance(items, Generator):
                 items.close()
@@ -60,56 +60,6 @@ def ordered_map(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def newest(items: Iterable[T], dropped: Callable[[], None], *, name: str) -> Iterator[T]:
-    """The newest of ``items`` each time one is asked for; ``dropped`` is called for each other.
-
-    For live sources: ``items`` is read in a thread as fast as it comes.
-    """
-    slot: queue.Queue[T | _End] = queue.Queue(1)
-    stop = threading.Event()
-
-    def read() -> None:
-        end = _End()
-        try:
-            for item in items:
-                if _replace(slot, item):
-                    dropped()
-                if stop.is_set():
-                    return
-        except BaseException as e:  # noqa: BLE001  it is raised again where items are taken
-            end = _End(e)
-        _put(slot, end, stop)
-
-    threading.Thread(target=read, name=f"{name}-newest", daemon=True).start()
-    try:
-        while not isinstance(item := slot.get(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
-    finally:
-        stop.set()
-
-
-class _End:
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
-
-
-def _replace(slot: queue.Queue[T], item: T) -> bool:
-    """Puts ``item`` into the one-place ``slot``; whether another was there and is gone."""
-    try:
-        slot.put_nowait(item)
-    except queue.Full:
-        try:
-            slot.get_nowait()
-        except queue.Empty:
-            slot.put(item)
-            return False
-        slot.put(item)
-        return True
-    return False
-
-
 def _take(source: queue.Queue[T | None], stop: threading.Event) -> T | None:
     """The next item; None at the end, or when after ``stop`` nothing comes for a while."""
     waited = 0.0
@@ -122,7 +72,7 @@ def _take(source: queue.Queue[T | None], stop: threading.Event) -> T | None:
                 return None
 
 
-def _put(target: queue.Queue[T], item: T, stop: threading.Event) -> bool:
+def put(target: queue.Queue[T], item: T, stop: threading.Event) -> bool:
     """Puts ``item`` when there is room; False when ``stop`` came first."""
     while not stop.is_set():
         try:

@@ -1,32 +1,39 @@
-"""One source from frames to sinks. The only module that knows the order of the stages.
+"""Sources from frames to sinks. The only module that knows the order of the stages.
 
-    source -> [decode] -> [engine + parse, several threads] -> [draw] -> sinks (encode, data)
+    source, source, ... -> [decode] -> batches -> [engine + parse, several threads] -> data sinks
+                                                        `-> source's outlet: [draw] -> [encode]
 
-Each bracket has threads of its own behind a bounded queue; order is kept throughout.
+Each bracket has threads of its own behind a bounded queue; each source's order is kept.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
 
 from posert.errors import PosertError
 from posert.runtime.estimator import Estimator
-from posert.runtime.flow import newest, ordered_map
+from posert.runtime.flow import ordered_map
+from posert.runtime.outlet import Draw, Outlet, WriteImage
+from posert.runtime.scheduler import Batch, End, Order, Scheduler
 from posert.runtime.sinks.sink import Sink
-from posert.runtime.sources.source import Source, Span
-from posert.types import Capped, Frame, Image, People, Result
+from posert.runtime.sources.source import Health, Source, Span
+from posert.types import Capped, Frame, People, Result
 
 log = logging.getLogger(__name__)
 
-Draw = Callable[[Image, People], Image]  # a new picture; its input is left as it is
-WriteImage = Callable[[Image, Frame], None]
+_ENDING: Final = 8  # outlets that may complete their files while other sources run
+_AGES_KEPT: Final = 10_000  # most recent frames that the age speaks of
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Tally:
     """What became of one source; grows while it runs."""
 
@@ -39,88 +46,163 @@ class Tally:
     capped: Capped = Capped()
     outputs: list[str] = field(default_factory=list)
     error: PosertError | None = None  # why it ended early
+    health: Health | None = None  # of a live source
+    ages_s: deque[float] = field(default_factory=lambda: deque(maxlen=_AGES_KEPT))
+    done: bool = False
+
+    @property
+    def age_s(self) -> float | None:
+        """Median time of a live frame from its arrival to its data being written, seconds."""
+        return float(np.median(self.ages_s)) if self.ages_s else None
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the drawn frames of one source go."""
+
+    writers: list[WriteImage]
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A source and what becomes of it."""
+
+    tally: Tally
+    open: Callable[[], Source]
+    files: Callable[[Source], Files] | None  # called once it is open; None where nobody looks
+    own_turn: bool = False  # read at once, whatever else is
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What happens to each frame."""
+    """What happens to the frames of all sources."""
 
     estimate: Estimator
-    draw: Draw | None  # None where nobody looks
-    write_image: list[WriteImage]  # drawn frames: video, picture, contact sheet
-    sinks: list[Sink]  # people as data
+    draw: Draw
+    sinks: list[Sink]
+    at_once: int = 1  # sources read at once, of those without a turn of their own
+
+
+OnFrame = Callable[[Tally], None]  # called after each frame, from any thread
 
 
 def process(
-    source: Source,
-    span: Span,
-    stages: Stages,
-    tally: Tally,
-    stop: threading.Event,
-    on_frame: Callable[[Tally], None],
+    jobs: list[Job], span: Span, stages: Stages, stop: threading.Event, on_frame: OnFrame
 ) -> None:
-    """Runs ``source`` to its end, or until ``stop`` is set, and counts in ``tally``.
+    """Runs all sources to their ends, or until ``stop`` is set; counts in their tallies.
+
+    A source that fails has its error in its tally and ends alone.
 
     Raises:
-        PosertError: a stage failed; all frames before it are written.
+        PosertError: the engine or a sink of all sources failed; all frames before it are written.
     """
-    times, workers = stages.estimate.times, stages.estimate.engine.workers
-
-    def estimate(frame: Frame) -> tuple[Frame, People]:
-        return frame, stages.estimate(frame.image)
-
-    def draw(found: tuple[Frame, People]) -> tuple[Frame, People, Image | None]:
-        frame, people = found
-        if stages.draw is None:
-            return frame, people, None
-        with times.measure("draw"):
-            return frame, people, stages.draw(frame.image, people)
-
-    frames = times.timed("decode", _frames(source, span, tally))
-    found = ordered_map(
-        estimate, frames, workers=workers, depth=workers + 6, name="estimate", stop=stop
+    runs = [_Run(job, stages, on_frame) for job in jobs]
+    orders = [Order(run, run.open, run.job.own_turn) for run in runs]
+    estimate, workers = stages.estimate, stages.estimate.engine.workers
+    scheduler = Scheduler(
+        orders, span, estimate.times, most=estimate.batch_most, at_once=stages.at_once
     )
-    drawn = ordered_map(draw, found, workers=1, depth=4, name="draw")
+    live = any(job.own_turn for job in jobs)
+    depth = max(1, workers - 1) if live else workers + 2  # what waits here grows old
+
+    def find(batch: Batch[_Run]) -> list[tuple[_Run, Frame | End, People | None]]:
+        found = iter(estimate.batch([item for _, item in batch if isinstance(item, Frame)]))
+        return [(r, item, next(found) if isinstance(item, Frame) else None) for r, item in batch]
+
+    found = ordered_map(
+        find, scheduler.batches(stop), workers=workers, depth=depth, name="estimate", stop=stop
+    )
+    ending: deque[_Run] = deque()
     try:
-        for frame, people, image in drawn:
-            if image is not None:
-                with times.measure("encode"):
-                    for write_image in stages.write_image:
-                        write_image(image, frame)
-            with times.measure("data"):
-                for sink in stages.sinks:
-                    sink.write(Result(source.info, frame, people))
-            _count(tally, people)
-            tally.skipped = source.skipped
-            on_frame(tally)
+        for items in found:
+            for run, item, people in items:
+                if isinstance(item, End):
+                    run.end(item)
+                    ending.append(run)
+                elif people is not None and not run.deliver(item, people):
+                    scheduler.drop(run)
+            while len(ending) > _ENDING:
+                ending.popleft().join()
     finally:
-        drawn.close()  # type: ignore[attr-defined]  # a generator: ends its threads
-        tally.skipped, tally.dropped = source.skipped, source.dropped + tally.dropped
+        found.close()
+        for run in runs:
+            run.end(End())
+        for run in runs:
+            run.join()
 
 
-def _frames(source: Source, span: Span, tally: Tally) -> Iterator[Frame]:
-    """Files wait to be taken, live sources do not."""
-    if not source.info.live:
-        return source.frames(span)
+class _Run:
+    """One source on its way through the stages."""
 
-    def count_dropped() -> None:
-        tally.dropped += 1
+    def __init__(self, job: Job, stages: Stages, on_frame: OnFrame) -> None:
+        self.job = job
+        self._stages = stages
+        self._on_frame = on_frame
+        self._source: Source | None = None
+        self._outlet: Outlet | None = None
+        self._failed = False
 
-    frames = source.frames(replace(span, max_frames=None))  # those passed over do not count
-    return _first(newest(frames, count_dropped, name="source"), span.max_frames)
+    def open(self) -> Source:
+        """Opens the source and the files it goes to; in the source's own thread."""
+        source = self.job.open()
+        try:
+            tally = self.job.tally
+            tally.source, tally.health = source.info.name, source.health
+            if self.job.files is not None:
+                files = self.job.files(source)
+                self._outlet = Outlet(
+                    self._stages.draw, files.writers, files.close, self._count,
+                    self._stages.estimate.times,
+                )  # fmt: skip
+        except BaseException:
+            source.close()
+            raise
+        self._source = source
+        return source
 
+    def deliver(self, frame: Frame, people: People) -> bool:
+        """Data at once, the picture to its outlet; False where no further frame is wanted."""
+        source = self._source
+        if self._failed or source is None:
+            return False
+        with self._stages.estimate.times.measure("data"):
+            for sink in self._stages.sinks:
+                sink.write(Result(source.info, frame, people))
+        if frame.seen_s == frame.seen_s:
+            self.job.tally.ages_s.append(time.monotonic() - frame.seen_s)
+        if self._outlet is None:
+            self._count(frame, people)
+        elif not self._outlet.put(frame, people):
+            self._failed = True
+        return not self._failed
 
-def _first(frames: Iterator[Frame], count: int | None) -> Iterator[Frame]:
-    """The first ``count`` frames; the others are not waited for."""
-    yield from islice(frames, count)
+    def end(self, end: End) -> None:
+        """No further frame comes; safe to call twice."""
+        self.job.tally.error = self.job.tally.error or end.error
+        if self._outlet is not None:
+            self._outlet.end()
 
+    def join(self) -> None:
+        """Waits until its files are complete."""
+        tally = self.job.tally
+        if self._outlet is not None:
+            self._outlet.join()
+            tally.error = tally.error or self._outlet.error
+        if self._source is not None:
+            tally.skipped, tally.dropped = self._source.skipped, self._source.dropped
+        tally.done = True
 
-def _count(tally: Tally, people: People) -> None:
-    tally.frames += 1
-    tally.people += len(people)
-    if people.capped and not tally.capped:
-        log.warning(
-            "%s: a cap was hit (%d peaks, %d people left out); it is counted from here on",
-            tally.source, people.capped.peaks, people.capped.people,
-        )  # fmt: skip
-    tally.capped = tally.capped + people.capped
+    def _count(self, frame: Frame, people: People) -> None:
+        tally, source = self.job.tally, self._source
+        tally.frames += 1
+        tally.people += len(people)
+        if source is not None:
+            tally.skipped, tally.dropped = source.skipped, source.dropped
+        if people.capped and not tally.capped:
+            log.warning(
+                "%s: a cap was hit (%d peaks, %d people left out); it is counted from here on",
+                tally.source, people.capped.peaks, people.capped.people,
+            )  # fmt: skip
+        tally.capped = tally.capped + people.capped
+        self._on_frame(tally)

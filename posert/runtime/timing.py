@@ -37,18 +37,22 @@ class StageTimes:
         self._totals: dict[str, tuple[int, float]] = {}
 
     @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
+    def measure(self, stage: str, frames: int = 1) -> Iterator[None]:
+        """Times what is done within for so many frames at once; each takes its share."""
         began = time.perf_counter()
         try:
             yield
         finally:
-            self.add(stage, time.perf_counter() - began)
+            self.add(stage, time.perf_counter() - began, frames)
 
-    def add(self, stage: str, seconds: float) -> None:
+    def add(self, stage: str, seconds: float, frames: int = 1) -> None:
+        if not frames:
+            return
         with self._lock:
-            self._recent.setdefault(stage, deque(maxlen=_KEPT)).append(seconds)
+            recent = self._recent.setdefault(stage, deque(maxlen=_KEPT))
+            recent.extend([seconds / frames] * frames)
             count, total = self._totals.get(stage, (0, 0.0))
-            self._totals[stage] = count + 1, total + seconds
+            self._totals[stage] = count + frames, total + seconds
 
     def timed(self, stage: str, items: Iterator[T]) -> Iterator[T]:
         """``items``, the time each takes to come added to ``stage``."""

@@ -16,12 +16,12 @@ from making.networks import read_lines
 AT_FRAME = """
 import os, posert.running as running
 process = running.process
-def watched(source, span, stages, tally, stop, on_frame):
+def watched(jobs, span, stages, stop, on_frame):
     def seen(tally):
         on_frame(tally)
         if tally.frames == {frame}:
             os.kill(os.getpid(), {signal})
-    process(source, span, stages, tally, stop, seen)
+    process(jobs, span, stages, stop, seen)
 running.process = watched
 """
 LIMITED = """
@@ -81,7 +81,9 @@ def test_a_kill_leaves_what_was_done_playable(tmp_path: Path, long: Path, dots: 
     frames = len(read(tmp_path / "o.mp4"))
     assert 150 - 2 * 25 <= frames <= 150  # a fragment is a second; the encoder holds some back
     assert times(tmp_path / "o.mp4") == times(long)[:frames]
-    assert len(read_lines(tmp_path / "o.jsonl")) == 150
+    assert (
+        150 <= len(read_lines(tmp_path / "o.jsonl")) <= 150 + 12
+    )  # data do not wait for the video
 
 
 def test_a_kill_leaves_a_matroska_file_playable(tmp_path: Path, long: Path, dots: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from posert.runtime.flow import newest, ordered_map
+from posert.runtime.flow import ordered_map
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def test_closing_it_early_closes_the_items() -> None:
     closed = threading.Event()
     results = ordered_map(str, counting(10**9, closed), workers=2, depth=4, name="t")
     assert next(results) == "0"
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert closed.wait(timeout=30)
 
 
@@ -124,37 +124,3 @@ def test_a_source_that_hangs_does_not_keep_a_stopped_run() -> None:
         stop.set()
     assert found == ["0"]
     released.set()
-
-
-def test_newest_drops_the_oldest_and_counts() -> None:
-    """The source goes on only when told: what is dropped is known exactly."""
-    dropped = 0
-    sent, go_on = threading.Event(), threading.Event()
-
-    def items() -> Iterator[int]:
-        yield 0
-        assert go_on.wait(timeout=30)
-        yield from range(1, 6)
-        sent.set()
-
-    def count() -> None:
-        nonlocal dropped
-        dropped += 1
-
-    results = newest(items(), count, name="t")
-    assert next(results) == 0
-    go_on.set()
-    assert sent.wait(timeout=30)
-    rest = list(results)
-    assert rest == [5]
-    assert dropped == 4
-
-
-def test_newest_passes_an_error_on() -> None:
-    def items() -> Iterator[int]:
-        yield 1
-        raise OSError("unplugged")
-
-    results = newest(items(), lambda: None, name="t")
-    with pytest.raises(OSError, match="unplugged"):
-        list(results)

@@ -22,7 +22,7 @@ import posert
 from posert.errors import EngineError, InputError, OutputError, PosertError
 from posert.manifest import Form
 from posert.runtime.estimator import Estimator
-from posert.runtime.pipeline import Stages, Tally, process
+from posert.runtime.pipeline import Files, Job, Stages, Tally, process
 from posert.runtime.sources.source import Health, Span
 from posert.types import Frame, Image, Images, People, PoseMaps, PoseOutput, Result, SourceInfo
 
@@ -115,9 +115,9 @@ def go(
     def draw(image: Image, people: People) -> Image:
         return image.copy()
 
-    stages = Stages(estimator, draw, [kept.write_image], [kept])
+    job = Job(tally, lambda: source, lambda source: Files([kept.write_image], lambda: None))
     try:
-        process(source, Span(), stages, tally, stop, on_frame)
+        process([job], Span(), Stages(estimator, draw, [kept]), stop, on_frame)
     except PosertError as e:
         tally.error = e
     return tally
@@ -135,9 +135,9 @@ def test_order_is_kept_with_several_workers(estimator: Estimator) -> None:
 def test_frames_alive_are_bounded_by_the_queues(estimator: Estimator) -> None:
     source = FakeSource(200)
     go(source, estimator, Kept())
-    # 2 queues of 4 * 3 and 4, one frame in the hand of each of 3 + 1 workers, 2 feeders, decoder
-    # and writer
-    assert 1 < source.most_alive <= 12 + 4 + 4 + 4
+    # queues of 4 before and 3 + 2 behind the engine, 4 before and 4 behind drawing; and one frame
+    # in the hand of the decoder, 2 feeders, the draw thread, the writer and him who delivers
+    assert 1 < source.most_alive <= 4 + 5 + 4 + 4 + 6
 
 
 def test_a_source_that_breaks_off_keeps_what_came_before(estimator: Estimator) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from posert.errors import InputError
-from posert.runtime.sources.source import Source
+from posert.runtime.sources.source import DEFAULT, Reading, Source
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 VIDEOS = frozenset(
@@ -35,7 +35,7 @@ def expand(inputs: list[str]) -> list[str]:
     return found
 
 
-def open_source(text: str) -> Source:
+def open_source(text: str, reading: Reading = DEFAULT) -> Source:
     """Opens one of the sources that ``expand`` names.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from posert.runtime.video_io import VideoIO
 from posert.types import DevicePicture, Frame, Image, SourceInfo
@@ -24,6 +24,9 @@ class Reading:
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0  # without a picture a stream has stalled and is opened anew
     give_up_s: float | None = None  # without a picture; None: 30 s at the start, then never
+
+
+DEFAULT: Final = Reading()
 
 
 class State(Enum):

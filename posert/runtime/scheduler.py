@@ -1,0 +1,226 @@
+"""Frames of many sources into batches: fair turns; files wait, live sources show their newest.
+
+Every source is opened and read in a thread of its own, so that one that hangs harms no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final, Generic, TypeVar
+
+from posert.errors import PosertError
+from posert.runtime.sources.source import Source, Span
+from posert.runtime.timing import StageTimes
+from posert.types import Frame
+
+log = logging.getLogger(__name__)
+
+Owner = TypeVar("Owner")
+
+_POLL_S: Final = 0.1  # how often a waiting thread looks whether it should stop
+_PATIENCE_S: Final = 2.0  # how long a source that does not answer is waited for at the end
+_WAITING: Final = 4  # decoded frames of a file that may wait
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A source has no further frame."""
+
+    error: PosertError | None = None  # why it ended early
+
+
+@dataclass(frozen=True, slots=True)
+class Order(Generic[Owner]):
+    """A source to be read."""
+
+    owner: Owner  # whose frames they are
+    open: Callable[[], Source]  # called in the source's thread
+    own_turn: bool  # begins at once, whatever else is read; others wait for their turn
+
+
+Batch = list[tuple[Owner, Frame | End]]
+
+
+@dataclass(slots=True, eq=False)
+class _Feed(Generic[Owner]):
+    """One source that is read."""
+
+    order: Order[Owner]
+    room: threading.Condition  # told when a frame was taken
+    source: Source | None = None
+    waiting: deque[Frame | End] = field(default_factory=deque)
+    taken: int = 0
+    in_turn: bool = False  # is among those whose turn comes
+    closed: bool = False  # no further frame is wanted
+
+
+class Scheduler(Generic[Owner]):
+    """Reads ``orders``; ``batches`` yields what they sent."""
+
+    def __init__(
+        self,
+        orders: Iterable[Order[Owner]],
+        span: Span,
+        times: StageTimes,
+        *,
+        most: int,
+        at_once: int,
+    ) -> None:
+        """``most`` frames a batch; ``at_once`` of the orders without a turn of their own."""
+        self._span = span
+        self._times = times
+        self._most = most
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(self._lock)  # told when a frame came
+        self._turns: deque[_Feed[Owner]] = deque()  # those with something waiting
+        self._stopped = False
+        self._fault: BaseException | None = None
+        feeds = [_Feed(order, threading.Condition(self._lock)) for order in orders]
+        self._feeds = {feed.order.owner: feed for feed in feeds}
+        self._open = len(feeds)  # feeds whose end was not taken yet
+        queue = deque(feed for feed in feeds if not feed.order.own_turn)
+        readers = min(at_once, len(queue))
+        work = [deque([feed]) for feed in feeds if feed.order.own_turn] + [queue] * readers
+        self._threads = [
+            threading.Thread(target=self._read_all, args=(own,), name="source", daemon=True)
+            for own in work
+        ]
+
+    def batches(self, stop: threading.Event) -> Iterator[Batch[Owner]]:
+        """What came, as soon as something did: at least one frame or end, at most ``most``.
+
+        Ends when all sources have, or when ``stop`` is set: then no further frame is taken.
+        """
+        for thread in self._threads:
+            thread.start()
+        try:
+            while batch := self._take(stop):
+                yield batch
+        finally:
+            self.close()
+
+    def drop(self, owner: Owner) -> None:
+        """Takes no further frame of ``owner``'s; its end comes next."""
+        with self._lock:
+            self._drop(self._feeds[owner])
+
+    def close(self) -> None:
+        """Ends all threads; a source that does not answer is left to the end of the process."""
+        with self._lock:
+            self._stopped = True
+            for feed in self._feeds.values():
+                feed.room.notify_all()
+            live = [f.source for f in self._feeds.values() if f.source and f.source.info.live]
+        for source in live:
+            source.close()  # wakes a thread that waits for a picture
+        patience_ends = time.monotonic() + _PATIENCE_S
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, patience_ends - time.monotonic()))
+
+    def _take(self, stop: threading.Event) -> Batch[Owner]:
+        batch: Batch[Owner] = []
+        with self._lock:
+            while not self._turns and self._open and not stop.is_set():
+                self._ready.wait(_POLL_S)
+            if self._fault is not None:
+                raise self._fault
+            while self._turns and len(batch) < self._most and not stop.is_set():
+                feed = self._turns.popleft()
+                feed.in_turn = False
+                batch.append((feed.order.owner, self._next_of(feed)))
+                self._line_up(feed)
+        return batch
+
+    def _next_of(self, feed: _Feed[Owner]) -> Frame | End:
+        item = feed.waiting.popleft()
+        if isinstance(item, End):
+            self._open -= 1
+            return item
+        feed.taken += 1
+        feed.room.notify()
+        if self._live(feed) and feed.taken == self._span.max_frames:
+            self._drop(feed)
+        return item
+
+    def _drop(self, feed: _Feed[Owner]) -> None:
+        if not feed.closed:
+            feed.closed = True
+            feed.waiting.clear()
+            self._put(feed, End())
+            feed.room.notify_all()
+
+    def _read_all(self, feeds: deque[_Feed[Owner]]) -> None:
+        while not self._stopped:
+            try:
+                feed = feeds.popleft()
+            except IndexError:
+                return
+            try:
+                self._end(feed, self._read(feed))
+            except BaseException as e:  # noqa: BLE001  it is raised again where batches are taken
+                self._fault = e
+                self._end(feed, None)
+
+    def _read(self, feed: _Feed[Owner]) -> PosertError | None:
+        """Reads one source to its end; the error that ended it."""
+        try:
+            source = feed.order.open()
+        except PosertError as e:
+            return e
+        with self._lock:
+            feed.source = source
+        try:
+            for frame in self._frames(source):
+                if not self._offer(feed, frame):
+                    return None
+        except PosertError as e:
+            return e
+        finally:
+            source.close()
+        return None
+
+    def _frames(self, source: Source) -> Iterator[Frame]:
+        if source.info.live:  # frames passed over do not count, and waiting is no work
+            return source.frames(replace(self._span, max_frames=None))
+        return self._times.timed("decode", source.frames(self._span))
+
+    def _offer(self, feed: _Feed[Owner], frame: Frame) -> bool:
+        """Hands ``frame`` over; False where none is wanted any more."""
+        with self._lock:
+            if self._live(feed):
+                if feed.waiting and not feed.closed:
+                    feed.waiting[-1] = frame
+                    feed.source.dropped += 1  # type: ignore[union-attr]
+                    return not self._stopped
+            else:
+                while len(feed.waiting) >= _WAITING and not (feed.closed or self._stopped):
+                    feed.room.wait(_POLL_S)
+            if feed.closed or self._stopped:
+                return False
+            self._put(feed, frame)
+            return True
+
+    def _end(self, feed: _Feed[Owner], error: PosertError | None) -> None:
+        with self._lock:
+            if not feed.closed:
+                feed.closed = True
+                self._put(feed, End(error))
+
+    def _put(self, feed: _Feed[Owner], item: Frame | End) -> None:
+        feed.waiting.append(item)
+        self._line_up(feed)
+        self._ready.notify()
+
+    def _line_up(self, feed: _Feed[Owner]) -> None:
+        if feed.waiting and not feed.in_turn:
+            feed.in_turn = True
+            self._turns.append(feed)
+
+    def _live(self, feed: _Feed[Owner]) -> bool:
+        return feed.source is not None and feed.source.info.live
