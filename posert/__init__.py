@@ -17,7 +17,8 @@ from posert.version import __version__ as __version__
 if TYPE_CHECKING:
     from posert.engines import build_engine
     from posert.pose import Pose
-    from posert.running import Report, run
+    from posert.report import Report
+    from posert.running import run
     from posert.settings import RunSettings
     from posert.types import People
 
@@ -26,7 +27,7 @@ __all__ = ["People", "Pose", "Report", "RunSettings", "build_engine", "run"]
 _HOME = {
     "build_engine": "posert.engines",
     "Pose": "posert.pose",
-    "Report": "posert.running",
+    "Report": "posert.report",
     "run": "posert.running",
     "RunSettings": "posert.settings",
     "People": "posert.types",

@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posert.errors import SOME_INPUTS_FAILED, PosertError
+from posert.errors import PosertError
 from posert.outputs import plan_outputs
 from posert.pose import Pose
 from posert.postprocess.draw import draw_people
+from posert.report import Report, close_status, status_kept
 from posert.runtime.outlet import WriteImage
 from posert.runtime.pipeline import Files, Job, OnFrame, Stages, Tally, process
 from posert.runtime.sinks import data_sinks, picture_writer, video_writer
@@ -22,46 +22,10 @@ from posert.runtime.sinks.contact_sheet import ContactSheet
 from posert.runtime.sources.capture import is_address
 from posert.runtime.sources.inputs import expand, open_source
 from posert.runtime.sources.source import Source, Span
-from posert.runtime.timing import StageTime
 from posert.settings import RunSettings, read_settings
 from posert.types import Image, People
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a run did."""
-
-    sources: tuple[Tally, ...]
-    seconds: float  # on the clock, models loaded and outputs open
-    stages: tuple[StageTime, ...]
-    engine: str
-    stopped: bool  # ended by the user before its end
-    outputs: tuple[Path, ...] = ()  # files of all inputs together
-    failure: PosertError | None = None  # of the engine, or of an output shared by all inputs
-
-    @property
-    def frames(self) -> int:
-        return sum(tally.frames for tally in self.sources)
-
-    @property
-    def people(self) -> int:
-        return sum(tally.people for tally in self.sources)
-
-    @property
-    def frames_per_second(self) -> float:
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def exit_code(self) -> int:
-        """0, the code of the only failure, or 7 where some inputs failed and others are done."""
-        if self.failure is not None:
-            return self.failure.exit_code
-        failed = [tally.error for tally in self.sources if tally.error is not None]
-        if not failed:
-            return 0
-        return failed[0].exit_code if len(failed) == len(self.sources) else SOME_INPUTS_FAILED
 
 
 def run(
@@ -106,19 +70,22 @@ def run_settings(
     names = expand(inputs)
     outputs = plan_outputs(names, settings)
     pose = Pose(**vars(settings))
-    tallies = [Tally(name) for name in names]
+    tallies = [Tally(name, live=is_address(name)) for name in names]
     began = time.perf_counter()
     failure = None
-    try:
-        _run_all(list(zip(tallies, outputs, strict=True)), pose, settings, stop, on_frame)
-    except PosertError as e:
-        failure = e
+    with status_kept(settings.status, tallies) as status:
+        try:
+            _run_all(list(zip(tallies, outputs, strict=True)), pose, settings, stop, on_frame)
+        except PosertError as e:
+            failure = e
     seconds = time.perf_counter() - began
     stages = pose.estimator.times.summary()
     data = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
     written = tuple(path for path in (*data, settings.contact_sheet) if path is not None)
     engine = pose.engine.name
-    return Report(tuple(tallies), seconds, stages, engine, stop.is_set(), written, failure)
+    report = Report(tuple(tallies), seconds, stages, engine, stop.is_set(), written, failure)
+    close_status(status, report)
+    return report
 
 
 def _run_all(
@@ -175,7 +142,7 @@ def _job(
         return Files([*writers, write], close)
 
     looked_at = output is not None or sheet is not None
-    return Job(tally, opened, files if looked_at else None, own_turn=is_address(tally.source))
+    return Job(tally, opened, files if looked_at else None)
 
 
 def _one_at_a_time(on_frame: OnFrame) -> OnFrame:

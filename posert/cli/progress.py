@@ -17,7 +17,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from posert.running import Report
+from posert.report import Report
 from posert.runtime.pipeline import Tally
 
 console = Console(stderr=True, highlight=False)

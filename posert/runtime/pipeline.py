@@ -48,7 +48,22 @@ class Tally:
     error: PosertError | None = None  # why it ended early
     health: Health | None = None  # of a live source
     ages_s: deque[float] = field(default_factory=lambda: deque(maxlen=_AGES_KEPT))
+    live: bool = False  # a camera or stream, as far as its name tells
+    opened: bool = False
     done: bool = False
+
+    @property
+    def state(self) -> str:
+        """In one word, as `posert health` knows it."""
+        if self.error is not None:
+            return "failed"
+        if self.done:
+            return "ended"
+        if self.health is not None:
+            return self.health.state.value
+        if self.opened:
+            return "running"
+        return "connecting" if self.live else "waiting"
 
     @property
     def age_s(self) -> float | None:
@@ -71,7 +86,6 @@ class Job:
     tally: Tally
     open: Callable[[], Source]
     files: Callable[[Source], Files] | None  # called once it is open; None where nobody looks
-    own_turn: bool = False  # read at once, whatever else is
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +112,12 @@ def process(
         PosertError: the engine or a sink of all sources failed; all frames before it are written.
     """
     runs = [_Run(job, stages, on_frame) for job in jobs]
-    orders = [Order(run, run.open, run.job.own_turn) for run in runs]
+    orders = [Order(run, run.open, own_turn=run.job.tally.live) for run in runs]
     estimate, workers = stages.estimate, stages.estimate.engine.workers
     scheduler = Scheduler(
         orders, span, estimate.times, most=estimate.batch_most, at_once=stages.at_once
     )
-    live = any(job.own_turn for job in jobs)
+    live = any(job.tally.live for job in jobs)
     depth = max(1, workers - 1) if live else workers + 2  # what waits here grows old
 
     def find(batch: Batch[_Run]) -> list[tuple[_Run, Frame | End, People | None]]:
@@ -148,7 +162,7 @@ class _Run:
         source = self.job.open()
         try:
             tally = self.job.tally
-            tally.source, tally.health = source.info.name, source.health
+            tally.source, tally.health, tally.opened = source.info.name, source.health, True
             if self.job.files is not None:
                 files = self.job.files(source)
                 self._outlet = Outlet(

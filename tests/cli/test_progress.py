@@ -10,7 +10,7 @@ from rich.console import Console
 
 from posert.cli import progress
 from posert.cli.progress import Progress, print_report
-from posert.running import Report
+from posert.report import Report
 from posert.runtime.pipeline import Tally
 
 

@@ -1,0 +1,207 @@
+"""Frames of many sources: fair turns, files wait, live ones show their newest."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from posert.errors import InputError
+from posert.runtime.scheduler import Batch, End, Order, Scheduler
+from posert.runtime.sources.source import Health, Span
+from posert.runtime.timing import StageTimes
+from posert.types import Frame, SourceInfo
+
+pytestmark = pytest.mark.usefixtures("no_threads_left")
+PICTURE = np.zeros((4, 6, 3), np.uint8)
+PATIENCE_S = 30
+
+
+@dataclass
+class Fake:
+    """``count`` frames; before frame i it calls ``before(i)``, which may wait or fail."""
+
+    name: str
+    count: int = 10
+    live: bool = False
+    before: Callable[[int], object] = lambda i: None
+    skipped: int = 0
+    dropped: int = 0
+    health: Health | None = None
+    sent: int = 0
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.info = SourceInfo(self.name, 6, 4, Fraction(25), Fraction(1, 25), live=self.live)
+
+    def frames(self, span: Span) -> Iterator[Frame]:
+        for i in range(self.count if span.max_frames is None else min(self.count, span.max_frames)):
+            self.before(i)
+            self.sent += 1
+            yield Frame(PICTURE, i, i, i / 25)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def scheduler(
+    sources: list[Fake], most: int = 4, at_once: int = 100, span: Span | None = None
+) -> Scheduler[str]:
+    orders = [Order(s.name, lambda s=s: s, own_turn=s.live) for s in sources]  # type: ignore[misc]
+    return Scheduler(orders, span or Span(), StageTimes(), most=most, at_once=at_once)
+
+
+def indices(batches: list[Batch[str]], owner: str) -> list[int]:
+    items = [item for batch in batches for name, item in batch if name == owner]
+    assert isinstance(items[-1], End)
+    return [item.index for item in items[:-1] if isinstance(item, Frame)]
+
+
+def test_every_frame_of_every_file_comes_in_order_with_one_end() -> None:
+    batches = list(scheduler([Fake(f"{i}", 20 + i) for i in range(5)]).batches(threading.Event()))
+    for i in range(5):
+        assert indices(batches, f"{i}") == list(range(20 + i))
+    assert all(1 <= len(batch) <= 4 for batch in batches)
+
+
+def test_sources_take_turns() -> None:
+    """All have frames waiting when the batches are asked for."""
+    sources = [Fake(name, 3) for name in "abcd"]
+    batches = scheduler(sources, most=6).batches(threading.Event())
+    next(batches)  # starts the threads
+    for source in sources:
+        assert source.closed.wait(PATIENCE_S)  # all sent
+    rest = list(batches)
+    assert rest
+    for batch in rest:
+        counts = Counter(name for name, _ in batch).values()
+        assert max(counts) - min(counts) <= 1
+
+
+def test_files_wait_to_be_taken() -> None:
+    source = Fake("file", 1000)
+    batches = scheduler([source], most=1).batches(threading.Event())
+    next(batches)
+    assert source.sent <= 1 + 4 + 1
+    batches.close()  # type: ignore[attr-defined]
+    assert source.sent <= 1 + 4 + 1
+    assert source.closed.is_set()
+
+
+def test_a_live_source_shows_its_newest_and_counts_the_others() -> None:
+    source = Fake("camera", 50, live=True)
+    first_taken = threading.Event()
+    source.before = lambda i: i != 1 or first_taken.wait(PATIENCE_S)
+    batches = scheduler([source]).batches(threading.Event())
+    (first,) = next(batches)
+    first_taken.set()
+    assert source.closed.wait(PATIENCE_S)  # it sent all, though nobody took any
+    rest = list(batches)
+    assert isinstance(first[1], Frame)
+    assert first[1].index == 0
+    assert indices(rest, "camera") == [49]
+    assert source.dropped == 48
+
+
+def test_frames_that_a_live_source_drops_do_not_count_as_wanted() -> None:
+    source = Fake("camera", 10**9, live=True)
+    batches = list(scheduler([source], span=Span(max_frames=5)).batches(threading.Event()))
+    assert len(indices(batches, "camera")) == 5
+    assert source.closed.is_set()
+
+
+def test_so_many_files_are_read_at_once() -> None:
+    reading, most, lock = 0, 0, threading.Lock()
+
+    def begin(i: int) -> None:
+        nonlocal reading, most
+        with lock:
+            reading += i == 0
+            most = max(most, reading)
+            reading -= i == 9
+
+    sources = [Fake(f"{i}", 10, before=begin) for i in range(20)]
+    batches = list(scheduler(sources, at_once=3).batches(threading.Event()))
+    assert most <= 3
+    for i in range(20):
+        assert indices(batches, f"{i}") == list(range(10))
+
+
+def test_files_read_one_at_a_time_come_one_after_the_other() -> None:
+    sources = [Fake(name, 5) for name in "abc"]
+    batches = scheduler(sources, at_once=1).batches(threading.Event())
+    owners = [name for batch in batches for name, item in batch if isinstance(item, Frame)]
+    assert owners == [*"aaaaabbbbbccccc"]
+
+
+def fail(i: int) -> None:
+    if i == 3:
+        raise InputError("b: broke off")
+
+
+def test_a_source_that_fails_ends_alone() -> None:
+    sources = [Fake("a"), Fake("b", before=fail), Fake("c")]
+    batches = list(scheduler(sources).batches(threading.Event()))
+    assert indices(batches, "a") == indices(batches, "c") == list(range(10))
+    assert indices(batches, "b") == [0, 1, 2]
+    (end,) = [item for batch in batches for n, item in batch if n == "b" and isinstance(item, End)]
+    assert str(end.error) == "b: broke off"
+    assert sources[1].closed.is_set()
+
+
+def test_a_source_that_cannot_be_opened_ends_alone() -> None:
+    def refuse() -> Fake:
+        raise InputError("gone: no such file")
+
+    good = Fake("good")
+    orders = [Order("gone", refuse, own_turn=False), Order("good", lambda: good, own_turn=False)]
+    own = Scheduler(orders, Span(), StageTimes(), most=4, at_once=1)
+    batches = list(own.batches(threading.Event()))
+    assert indices(batches, "good") == list(range(10))
+    assert indices(batches, "gone") == []
+
+
+def test_a_camera_that_hangs_harms_no_other() -> None:
+    released = threading.Event()
+    hangs = Fake("hangs", live=True, before=lambda i: i < 2 or released.wait(PATIENCE_S))
+    other = Fake("other", 200)
+    stop, taken = threading.Event(), 0
+    for batch in scheduler([hangs, other]).batches(stop):
+        taken += sum(name == "other" for name, _ in batch)
+        if taken == 201:  # the last is its end
+            stop.set()
+            released.set()
+    assert taken == 201
+
+
+def test_a_fault_of_ours_is_not_taken_for_the_end_of_a_source() -> None:
+    def fault(i: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(scheduler([Fake("a"), Fake("b", before=fault)]).batches(threading.Event()))
+
+
+def test_stop_takes_no_further_frame() -> None:
+    stop = threading.Event()
+    sources = [Fake("file", 10**9), Fake("camera", 10**9, live=True)]
+    for _ in scheduler(sources).batches(stop):
+        stop.set()
+    assert all(source.closed.is_set() for source in sources)
+
+
+def test_a_source_may_be_dropped_while_others_go_on() -> None:
+    sources = [Fake("a", 10**9), Fake("b", 500)]
+    own = scheduler(sources)
+    batches: list[Batch[str]] = []
+    for batch in own.batches(threading.Event()):
+        if not batches:
+            own.drop("a")
+        batches.append(batch)
+    assert indices(batches, "b") == list(range(500))
+    assert len(indices(batches, "a")) <= 4
