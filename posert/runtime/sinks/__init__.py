@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import cv2
 
-from posert.errors import OutputError
+from posert.errors import ConfigError, OutputError
 from posert.postprocess.topology import Topology
-from posert.runtime.sinks.sink import Sink, unwritable
+from posert.runtime.sinks.sink import ImageWriter, Sink, unwritable
 from posert.types import Frame, Image, SourceInfo
+
+if TYPE_CHECKING:
+    from posert.runtime.sinks.segments import OpenVideo
+
+_ADDRESS: Final = re.compile(r"([a-z]+):/{1,2}(.+)")  # a Path has lost one of the two slashes
 
 
 def data_sinks(
@@ -70,14 +77,42 @@ def write_picture(path: Path, image: Image) -> None:
 
 
 def video_writer(
-    path: Path, info: SourceInfo, encoder: str
-) -> tuple[Callable[[Image, Frame], None], Callable[[], None]]:
-    """Opens a video of ``info``'s size and rate; returns how to write to it and to close it."""
-    from posert.runtime.sinks.video import VideoWriter
+    target: Path | str, info: SourceInfo, encoder: str = "auto", segment_s: float | None = None
+) -> ImageWriter:
+    """Opens a video of ``info``'s size and rate, or one each ``segment_s`` seconds.
 
-    video = VideoWriter(path, info, encoder)
+    ``target`` is a file, or an address that GStreamer sends to (``stream_address``).
 
-    def write(image: Image, frame: Frame) -> None:
-        video.write(image, frame.pts)
+    Raises:
+        OutputError: it cannot be created, or the encoder does not work here.
+        ConfigError: an address is to be cut into files.
+    """
+    from posert.runtime.sinks.segments import OneFile, Segments
 
-    return write, video.close
+    address = stream_address(target)
+    if address is not None and segment_s is not None:
+        raise ConfigError(f"segment: {target} is no file", fix="leave out --segment")
+    open_video = _opener(address, encoder)
+    path = Path(target)
+    if segment_s is not None:
+        return Segments(path, info, segment_s, open_video)
+    return OneFile(path, open_video(path, info))
+
+
+def stream_address(target: Path | str) -> str | None:
+    """The address, as ``rtsp://host/name``, that ``target`` is; None where it is a file."""
+    match = _ADDRESS.fullmatch(str(target))
+    return f"{match[1]}://{match[2]}" if match else None
+
+
+def _opener(address: str | None, encoder: str) -> OpenVideo:
+    """What opens a video: FFmpeg, or GStreamer for its encoders and for addresses."""
+    from posert.runtime.sinks.video import ENCODERS, VideoWriter, choose_encoder
+
+    gstreamer = address is not None or encoder not in ("auto", *ENCODERS)
+    if not gstreamer:
+        choose_encoder(encoder)  # refused before there is a frame
+        return lambda path, info: VideoWriter(path, info, encoder)
+    from posert.runtime.sinks.gstreamer import GstWriter
+
+    return lambda path, info: GstWriter(address or str(path), info, encoder)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Final
 
 import av
 
+from posert.errors import first_line
 from posert.types import SourceInfo
 
 log = logging.getLogger(__name__)
@@ -23,10 +25,27 @@ _COPIED: Final = {
 }
 
 
+_AFTER_LAST_S: Final = 0.1  # sounds with the last frame
+_ENCODER_DELAY_S: Final = 0.1
+
+
+def open_sound(info: SourceInfo, output: Any) -> AudioCopy | None:
+    """The sound of ``info`` into ``output``; None where there is none, or none that works."""
+    if info.audio is None:
+        return None
+    try:
+        return AudioCopy(info, output)
+    except (av.error.FFmpegError, OSError, LookupError, ValueError) as e:
+        log.warning("%s: the video is silent: %s", info.name, first_line(e))
+        return None
+
+
 class AudioCopy:
     """Copies the first audio stream of ``info.audio`` beside the video frames as these pass."""
 
     def __init__(self, info: SourceInfo, output: Any) -> None:
+        self.ended = False  # given up; the video goes on without it
+        self._name = info.name
         self._output = output
         self._input = av.open(str(info.audio), metadata_errors="ignore")
         self._source = self._input.streams.audio[0]
@@ -39,6 +58,7 @@ class AudioCopy:
         self._packets = self._readable()
         self._next: Any = None
         self._last_s = 0.0
+        self._sent_s = -math.inf
 
     def start_at(self, time_s: Fraction) -> None:
         """Leaves out what sounds before ``time_s``, seconds from the source's first frame."""
@@ -48,25 +68,45 @@ class AudioCopy:
             self._input.seek(int(self._offset_s / base), stream=self._source)
 
     def copy_until(self, time_s: float) -> None:
-        """Muxes the sound up to ``time_s``, seconds from the output's first frame."""
-        self._last_s = time_s
-        while self._peek() is not None and self._time_s(self._next) <= time_s:
-            packet, self._next = self._next, None
-            self._mux(packet)
+        """Muxes the sound up to ``time_s``, seconds from the output's first frame.
 
-    def copy_rest(self) -> None:
-        """Muxes what sounds with the last frame, and completes the stream."""
-        self.copy_until(self._last_s + 0.1)
-        if not self._copied:
+        It goes one packet further: a muxer holds a picture back until later sound is there.
+        """
+        self._last_s = time_s
+        beyond_s = time_s if self._copied else time_s + _ENCODER_DELAY_S
+        while self._sent_s <= beyond_s and self._peek() is not None:
+            self._send()
+
+    def copy_rest(self, end_s: Fraction | None = None) -> None:
+        """Muxes what sounds with the last frame, or before ``end_s``, and completes the stream."""
+        end = self._last_s + _AFTER_LAST_S if end_s is None else float(end_s)
+        while self._peek() is not None and self._time_s(self._next) < end:
+            self._send()
+        if not self._copied and not self.ended:
             self._encode(None)
+
+    def give_up(self, error: Exception) -> None:
+        """Ends the sound, which must not end the video."""
+        log.warning("%s: the sound ends early: %s", self._name, first_line(error))
+        self.ended = True
 
     def close(self) -> None:
         self._input.close()
 
     def _peek(self) -> Any:
+        if self.ended:
+            return None
         if self._next is None:
             self._next = next(self._packets, None)
         return self._next
+
+    def _send(self) -> None:
+        packet, self._next = self._next, None
+        self._sent_s = self._time_s(packet)
+        try:
+            self._mux(packet)
+        except ValueError as e:  # FFmpeg refuses the packet itself; a full disk is an OSError
+            self.give_up(e)
 
     def _time_s(self, packet: Any) -> float:
         return float(packet.pts * packet.time_base - self._offset_s)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from posert.errors import OutputError
-from posert.types import Result
+from posert.runtime.sinks.disk import DiskSync
+from posert.types import Frame, Image, Result
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR})
@@ -27,8 +28,35 @@ class Sink(Protocol):
         ...
 
 
+class ImageWriter(Protocol):
+    """Takes the drawn frames of one source, in order, from one thread."""
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files written so far, the one under way included."""
+        ...
+
+    def write(self, image: Image, frame: Frame) -> None:
+        """Adds ``image``, (H, W, 3) uint8 BGR; its size may differ from frame to frame.
+
+        Raises:
+            OutputError: it cannot be written; what is written stays and plays.
+        """
+        ...
+
+    def close(self) -> None:
+        """Completes what is written; safe to call after an error, in silence about the same.
+
+        Raises:
+            OutputError: it cannot be completed.
+        """
+        ...
+
+
 class TextFile:
-    """A text file flushed line by line, so that what is written survives a kill; ``-`` is stdout.
+    """A text file flushed line by line and put on the disk; ``-`` is stdout.
+
+    What is written survives a kill, and but for the last second a power cut.
 
     Raises:
         OutputError: it cannot be created or written.
@@ -39,6 +67,7 @@ class TextFile:
         self._path = path
         self._file: IO[str] = sys.stdout
         self._failed = False  # told already
+        self._disk: DiskSync | None = None
         if str(path) == "-":
             return
         try:
@@ -46,9 +75,12 @@ class TextFile:
             self._file = path.open("w", encoding="utf-8", buffering=1, newline=newline)
         except OSError as e:
             raise unwritable(path, e) from e
+        self._disk = DiskSync(path)
 
     def write(self, text: str) -> int:
         try:
+            if self._disk is not None:
+                self._disk.check()
             written = self._file.write(text)
             if self._file is sys.stdout:  # into a pipe it is not buffered by lines
                 self._file.flush()
@@ -67,6 +99,8 @@ class TextFile:
                 self._file.flush()
             else:
                 self._file.close()
+            if self._disk is not None:
+                self._disk.close()
         except OSError as e:
             if not self._failed:
                 raise unwritable(self._path, e) from e
@@ -80,6 +114,8 @@ def unwritable(path: Path, error: Exception) -> OutputError:
         fix = "free some space"
     elif number in _NOT_ALLOWED:
         fix = "choose a place you may write to"
+    elif number == errno.ESTALE:
+        fix = "leave it in its place until the run ends"
     else:
         fix = "choose another place"
     return OutputError(f"{path}: cannot be written", got=reason, fix=fix)

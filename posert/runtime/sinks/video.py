@@ -1,4 +1,8 @@
-"""Drawn frames into a video: H.264 yuv420p, true timestamps, in fragments that survive a kill."""
+"""Drawn frames into a video: H.264 yuv420p, true timestamps, in fragments that survive a kill.
+
+A frame given to ``write`` waits for nothing but the next one and the end of its fragment, a
+quarter of a second: the encoder holds none back (no look-ahead, no frame threads).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import av
-import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from posert.errors import OutputError
-from posert.runtime.sinks.audio import AudioCopy
+from posert.errors import OutputError, first_line
+from posert.runtime.sinks.audio import AudioCopy, open_sound
+from posert.runtime.sinks.disk import DiskSync
+from posert.runtime.sinks.fit import even, letterbox
 from posert.runtime.sinks.sink import unwritable
 from posert.types import Image, SourceInfo
 
@@ -22,9 +27,12 @@ log = logging.getLogger(__name__)
 
 CONTAINERS: Final = frozenset({".mp4", ".m4v", ".mov", ".mkv"})
 _BT709: Final = 1  # the code of BT.709 in H.264's primaries, transfer and matrix fields
-_OPTIONS: Final = {
-    "libx264": {"preset": "veryfast", "crf": "23", "bf": "0"},
-    "h264_nvenc": {"preset": "p4", "cq": "23", "bf": "0"},
+_KEY_FRAME_S: Final = 2  # a fragment need not begin with one
+_FRAGMENT_S: Final = 0.25
+# docs/writing.md has what it costs to hold no frame back
+ENCODERS: Final = {
+    "libx264": {"preset": "veryfast", "crf": "24", "tune": "zerolatency"},
+    "h264_nvenc": {"preset": "p4", "cq": "23", "bf": "0", "delay": "0"},
 }
 
 
@@ -32,6 +40,7 @@ class VideoWriter:
     """One output video of a source, of the source's size and rate, its sound copied along.
 
     H.264 in 4:2:0 has even sizes only: an odd width or height gains one pixel, with a log line.
+    Frames of another size are scaled into it.
 
     Raises:
         OutputError: it cannot be created or written, or no encoder works.
@@ -42,59 +51,95 @@ class VideoWriter:
         self._time_base = info.time_base
         self._first_pts: int | None = None
         self._last_pts = -1
-        self._odd = (info.height % 2, info.width % 2)
-        name = choose_encoder(encoder)
+        self._size = self._seen_size = (info.width, info.height)
+        self._encoder = choose_encoder(encoder)
+        self._failed = False  # told already
+        self._audio: AudioCopy | None = None
+        self._disk: DiskSync | None = None
+        options = _muxer_options(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(path), "w", options=_muxer_options(path))
-            self._stream = self._add_stream(name, info)
-            self._audio = AudioCopy(info, self._container) if info.audio else None
-            self._container.start_encoding()
+            self._container = av.open(f"file:{path}", "w", options=options)
         except (av.error.FFmpegError, OSError) as e:
             raise unwritable(path, e) from e
-        if any(self._odd):
-            log.warning(
-                "%s: %d x %d is odd, H.264 needs even sizes: the video is %d x %d",
-                path, info.width, info.height, self._stream.width, self._stream.height,
-            )  # fmt: skip
+        try:
+            self._begin(info)
+        except (av.error.FFmpegError, OSError) as e:
+            self._failed = True
+            self.close()
+            raise unwritable(path, e) from e
 
     def write(self, image: Image, pts: int) -> None:
-        """Adds ``image`` (H, W, 3) uint8 BGR at ``pts`` in the source's time_base."""
+        """Adds ``image`` (H, W, 3) uint8 BGR at ``pts`` in the source's time_base.
+
+        Raises:
+            OutputError: it cannot be written, or the encoder failed; what came before plays.
+        """
         if self._first_pts is None:
             self._first_pts = pts
             if self._audio is not None:
                 self._audio.start_at(pts * self._time_base)
-        pts -= self._first_pts
-        if pts <= self._last_pts:
-            pts = self._last_pts + 1  # a broken clock; every frame is kept
-        self._last_pts = pts
+        # a broken clock does not lose a frame
+        pts = self._last_pts = max(pts - self._first_pts, self._last_pts + 1)
         frame = self._picture(image)
         frame.pts = pts
         frame.time_base = self._time_base
         try:
+            if self._disk is not None:
+                self._disk.check()
             if self._audio is not None:
                 self._audio.copy_until(float(pts * self._time_base))
-            self._container.mux(self._stream.encode(frame))
+            self._mux(self._encode(frame))
         except (av.error.FFmpegError, OSError) as e:
+            self._failed = True
             raise unwritable(self._path, e) from e
 
-    def close(self) -> None:
+    def close(self, end_pts: int | None = None) -> None:
         """Completes the file, also after an error: what came before stays playable.
 
-        A file that no frame came for is removed.
+        The sound ends with the last frame, or at ``end_pts`` where another file goes on. A file
+        that no frame came for is removed. After an error that was told, another is only logged.
         """
         try:
-            self._container.mux(self._stream.encode(None))
-            if self._audio is not None:
-                self._audio.copy_rest()
-        except (av.error.FFmpegError, OSError) as e:
-            raise unwritable(self._path, e) from e
+            if not self._failed:
+                self._complete(end_pts)
         finally:
             if self._audio is not None:
                 self._audio.close()
             self._close_container()
             if self._first_pts is None:
                 self._remove()
+
+    def _begin(self, info: SourceInfo) -> None:
+        self._stream = self._add_stream(info)
+        self._audio = open_sound(info, self._container)
+        self._container.start_encoding()
+        self._disk = DiskSync(self._path)
+        if (info.width | info.height) % 2:
+            log.warning(
+                "%s: %d x %d is odd, H.264 needs even sizes: the video is %d x %d",
+                self._path, info.width, info.height, self._stream.width, self._stream.height,
+            )  # fmt: skip
+
+    def _complete(self, end_pts: int | None) -> None:
+        try:
+            self._mux(self._encode(None))
+            if self._audio is not None and self._first_pts is not None:
+                end = None if end_pts is None else (end_pts - self._first_pts) * self._time_base
+                self._audio.copy_rest(end)
+        except (av.error.FFmpegError, OSError) as e:
+            self._failed = True
+            raise unwritable(self._path, e) from e
+
+    def _close_container(self) -> None:
+        try:
+            self._container.close()
+            if self._disk is not None:
+                self._disk.close()
+        except (av.error.FFmpegError, OSError) as e:
+            if not self._failed:
+                raise unwritable(self._path, e) from e
+            log.debug("%s: %s", self._path, first_line(e))
 
     def _remove(self) -> None:
         try:
@@ -103,33 +148,51 @@ class VideoWriter:
         except OSError as e:
             raise unwritable(self._path, e) from e
 
-    def _close_container(self) -> None:
+    def _encode(self, frame: Any) -> Any:
         try:
-            self._container.close()
-        except (av.error.FFmpegError, OSError) as e:
-            raise unwritable(self._path, e) from e
+            return self._stream.encode(frame)
+        except av.error.FFmpegError as e:
+            self._failed = True
+            raise OutputError(
+                f"{self._path}: the encoder {self._encoder} failed, what came before is kept",
+                got=first_line(e),
+                fix="try: --encoder libx264" if self._encoder != "libx264" else None,
+            ) from e
+
+    def _mux(self, packets: Any) -> None:
+        try:
+            self._container.mux(packets)
+        except ValueError as e:  # FFmpeg refuses a packet itself: a picture's are in order
+            if self._audio is None or self._audio.ended:
+                raise
+            self._audio.give_up(e)
 
     def _picture(self, image: Image) -> Any:
-        if any(self._odd):
-            bottom, right = self._odd
-            edge = cv2.BORDER_REPLICATE
-            image = np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, edge), np.uint8)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
+        size = image.shape[1], image.shape[0]
+        if size != self._seen_size:
+            log.warning(
+                "%s: frames are %d x %d from here on, scaled into its %d x %d",
+                self._path, *size, *self._size,
+            )  # fmt: skip
+            self._seen_size = size
+        image = np.ascontiguousarray(even(letterbox(image, *self._size)))
+        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
         return frame.reformat(
             format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
 
-    def _add_stream(self, encoder: str, info: SourceInfo) -> Any:
+    def _add_stream(self, info: SourceInfo) -> Any:
+        rate = _sane(info.rate)
         stream: Any = self._container.add_stream(
-            encoder, rate=_sane(info.rate), options=dict(_OPTIONS[encoder])
+            self._encoder, rate=rate, options=dict(ENCODERS[self._encoder])
         )
-        stream.width, stream.height = info.width + self._odd[1], info.height + self._odd[0]
+        stream.width, stream.height = info.width + info.width % 2, info.height + info.height % 2
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = info.time_base
         stream.time_base = info.time_base
         context.sample_aspect_ratio = info.sample_aspect_ratio or Fraction(0)  # 0: unknown
-        context.gop_size = max(1, round(info.rate))  # a key frame a second: a fragment each
+        context.gop_size = max(1, round(_KEY_FRAME_S * rate))
         context.colorspace, context.color_range = _BT709, ColorRange.MPEG
         context.color_primaries = context.color_trc = _BT709
         return stream
@@ -142,9 +205,9 @@ def choose_encoder(wanted: str = "auto") -> str:
     Raises:
         OutputError: the wanted encoder is unknown or does not work here.
     """
-    if wanted not in ("auto", *_OPTIONS):
-        raise OutputError("encoder", got=wanted, expected=f"auto or one of {list(_OPTIONS)}")
-    for name in reversed(_OPTIONS) if wanted == "auto" else (wanted,):
+    if wanted not in ("auto", *ENCODERS):
+        raise OutputError("encoder", got=wanted, expected=f"auto or one of {list(ENCODERS)}")
+    for name in reversed(ENCODERS) if wanted == "auto" else (wanted,):
         if works(name):
             log.info("encoder: %s", name)
             return name
@@ -176,9 +239,13 @@ def check_ending(path: Path) -> None:
 
 def _muxer_options(path: Path) -> dict[str, str]:
     check_ending(path)
+    span_us = round(_FRAGMENT_S * 1e6)
+    # pictures do not wait for sound that is not there
+    options = {"flush_packets": "1", "max_interleave_delta": str(span_us)}
     if path.suffix.lower() == ".mkv":
-        return {"flush_packets": "1"}
-    return {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+        return options | {"cluster_time_limit": str(round(_FRAGMENT_S * 1e3))}
+    flags = "empty_moov+default_base_moof"
+    return options | {"movflags": flags, "frag_duration": str(span_us)}
 
 
 def _sane(rate: Fraction) -> Fraction:
