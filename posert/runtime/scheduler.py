@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar
 
@@ -43,6 +43,7 @@ class Order(Generic[Owner]):
     own_turn: bool  # begins at once, whatever else is read; others wait for their turn
 
 
+Frames = Generator[Frame, None, None]
 Batch = list[tuple[Owner, Frame | End]]
 
 
@@ -70,8 +71,13 @@ class Scheduler(Generic[Owner]):
         *,
         most: int,
         at_once: int,
+        readers: int | None = None,
     ) -> None:
-        """``most`` frames a batch; ``at_once`` of the orders without a turn of their own."""
+        """``most`` frames a batch; ``at_once`` of the orders without a turn of their own.
+
+        These are read by ``readers`` threads, which go round their sources: where a decoder leaves
+        Python's lock, a few threads are as fast as one a source, and disturb the others less.
+        """
         self._span = span
         self._times = times
         self._most = most
@@ -83,15 +89,17 @@ class Scheduler(Generic[Owner]):
         feeds = [_Feed(order, threading.Condition(self._lock)) for order in orders]
         self._feeds = {feed.order.owner: feed for feed in feeds}
         self._open = len(feeds)  # feeds whose end was not taken yet
-        queue = deque(feed for feed in feeds if not feed.order.own_turn)
-        readers = min(at_once, len(queue))
-        work = [deque([feed]) for feed in feeds if feed.order.own_turn] + [queue] * readers
+        files = deque(feed for feed in feeds if not feed.order.own_turn)
+        count = min(readers or at_once, at_once, len(files))
+        shares = [at_once // count + (i < at_once % count) for i in range(count)]
+        work = [(deque([feed]), 1) for feed in feeds if feed.order.own_turn]
+        work += [(files, share) for share in shares]
         self._threads = [
-            threading.Thread(target=self._read_all, args=(own,), name="source", daemon=True)
-            for own in work
+            threading.Thread(target=self._read_all, args=each, name="source", daemon=True)
+            for each in work
         ]
 
-    def batches(self, stop: threading.Event) -> Iterator[Batch[Owner]]:
+    def batches(self, stop: threading.Event) -> Generator[Batch[Owner], None, None]:
         """What came, as soon as something did: at least one frame or end, at most ``most``.
 
         Ends when all sources have, or when ``stop`` is set: then no further frame is taken.
@@ -155,35 +163,44 @@ class Scheduler(Generic[Owner]):
             self._put(feed, End())
             feed.room.notify_all()
 
-    def _read_all(self, feeds: deque[_Feed[Owner]]) -> None:
+    def _read_all(self, feeds: deque[_Feed[Owner]], at_once: int) -> None:
+        """Reads ``feeds``, which other readers take from too, ``at_once`` of them in turn."""
+        under_way: deque[tuple[_Feed[Owner], Frames]] = deque()
         while not self._stopped:
-            try:
-                feed = feeds.popleft()
-            except IndexError:
+            while len(under_way) < at_once and (feed := _next(feeds)) is not None:
+                under_way.append((feed, self._reading(feed)))
+            if not under_way:
                 return
-            try:
-                self._end(feed, self._read(feed))
-            except BaseException as e:  # noqa: BLE001  it is raised again where batches are taken
-                self._fault = e
-                self._end(feed, None)
+            feed, frames = under_way.popleft()
+            if self._step(feed, frames):
+                under_way.append((feed, frames))
+        for _, frames in under_way:
+            frames.close()  # closes its source
 
-    def _read(self, feed: _Feed[Owner]) -> PosertError | None:
-        """Reads one source to its end; the error that ended it."""
+    def _step(self, feed: _Feed[Owner], frames: Frames) -> bool:
+        """Hands one frame over; False at the end."""
+        error: PosertError | None = None
         try:
-            source = feed.order.open()
+            frame = next(frames, None)
+            if frame is not None and self._offer(feed, frame):
+                return True
+            frames.close()
         except PosertError as e:
-            return e
-        with self._lock:
-            feed.source = source
+            error = e
+        except BaseException as e:  # noqa: BLE001  it is raised again where batches are taken
+            self._fault = e
+        self._end(feed, error)
+        return False
+
+    def _reading(self, feed: _Feed[Owner]) -> Frames:
+        """The frames of one source, which is opened first and closed in the end."""
+        source = feed.order.open()
         try:
-            for frame in self._frames(source):
-                if not self._offer(feed, frame):
-                    return None
-        except PosertError as e:
-            return e
+            with self._lock:
+                feed.source = source
+            yield from self._frames(source)
         finally:
             source.close()
-        return None
 
     def _frames(self, source: Source) -> Iterator[Frame]:
         if source.info.live:  # frames passed over do not count, and waiting is no work
@@ -224,3 +241,10 @@ class Scheduler(Generic[Owner]):
 
     def _live(self, feed: _Feed[Owner]) -> bool:
         return feed.source is not None and feed.source.info.live
+
+
+def _next(feeds: deque[_Feed[Owner]]) -> _Feed[Owner] | None:
+    try:
+        return feeds.popleft()
+    except IndexError:
+        return None

@@ -50,10 +50,15 @@ class Fake:
 
 
 def scheduler(
-    sources: list[Fake], most: int = 4, at_once: int = 100, span: Span | None = None
+    sources: list[Fake],
+    most: int = 4,
+    at_once: int = 100,
+    span: Span | None = None,
+    readers: int | None = None,
 ) -> Scheduler[str]:
     orders = [Order(s.name, lambda s=s: s, own_turn=s.live) for s in sources]  # type: ignore[misc]
-    return Scheduler(orders, span or Span(), StageTimes(), most=most, at_once=at_once)
+    times = StageTimes()
+    return Scheduler(orders, span or Span(), times, most=most, at_once=at_once, readers=readers)
 
 
 def indices(batches: list[Batch[str]], owner: str) -> list[int]:
@@ -88,7 +93,7 @@ def test_files_wait_to_be_taken() -> None:
     batches = scheduler([source], most=1).batches(threading.Event())
     next(batches)
     assert source.sent <= 1 + 4 + 1
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
     assert source.sent <= 1 + 4 + 1
     assert source.closed.is_set()
 
@@ -130,6 +135,24 @@ def test_so_many_files_are_read_at_once() -> None:
     assert most <= 3
     for i in range(20):
         assert indices(batches, f"{i}") == list(range(10))
+
+
+@pytest.mark.parametrize("readers", [1, 2, 5])
+def test_a_few_threads_read_many_files(readers: int) -> None:
+    threads: set[int] = set()
+
+    def seen(i: int) -> None:
+        threads.add(threading.get_ident())
+
+    def fails(i: int) -> None:
+        seen(i)
+        fail(i)
+
+    sources = [Fake(f"{i}", 10 + i, before=fails if i == 7 else seen) for i in range(23)]
+    batches = list(scheduler(sources, at_once=11, readers=readers).batches(threading.Event()))
+    assert len(threads) <= readers
+    for i in range(23):
+        assert indices(batches, f"{i}") == list(range(3 if i == 7 else 10 + i))
 
 
 def test_files_read_one_at_a_time_come_one_after_the_other() -> None:

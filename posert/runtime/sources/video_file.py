@@ -16,7 +16,7 @@ from av.video.reformatter import Colorspace
 
 from posert.errors import InputError
 from posert.runtime.sources.source import Health, Span
-from posert.types import Frame, Image, SourceInfo
+from posert.types import DevicePicture, Frame, Image, SourceInfo
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +74,8 @@ class VideoFile:
                 return
             taken += 1
             pts = file_pts - info.start_pts
-            image = self._upright(decoded)
-            yield Frame(image, index + offset, pts, float(pts * info.time_base))
+            picture = self._picture(decoded)
+            yield Frame(picture, index + offset, pts, float(pts * info.time_base))
         self._check_end(index)
         if span.start_s > 0 and offset < 0:
             raise InputError(
@@ -157,7 +157,7 @@ class VideoFile:
         self.skipped += len(frames) - len(sound)
         return sound
 
-    def _upright(self, decoded: Any) -> Image:
+    def _picture(self, decoded: Any) -> Image | DevicePicture:
         if decoded.colorspace == _UNTAGGED and decoded.height >= _HD:
             decoded = decoded.reformat(format="bgr24", src_colorspace=Colorspace.ITU709)
         image: Image = decoded.to_ndarray(format="bgr24")
