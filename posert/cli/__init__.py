@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from posert.cli import bench, build_engine, doctor, engines, evaluate, export, models, run
+from posert.cli import bench, build_engine, doctor, engines, evaluate, export, health, models, run
 from posert.errors import PosertError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("export")(export.export)
 app.command("eval")(evaluate.evaluate)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
+app.command("health")(health.health)
 app.add_typer(models.app, name="models")
 app.add_typer(engines.app, name="engines")
 
