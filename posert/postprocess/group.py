@@ -3,59 +3,73 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from posert.postprocess.links import Pairs
 from posert.postprocess.munkres import munkres
-from posert.postprocess.peaks import Peaks
+from posert.postprocess.peaks import Mask, Peaks, count_up
 from posert.postprocess.settings import ParserSettings
-from posert.postprocess.topology import Topology
 from posert.types import Capped, Float32, Int64, People
-
-Solver: TypeAlias = Callable[[Float32], tuple[Int64, Int64]]  # table -> rows, columns of its pairs
 
 _TIE = np.float32(1e-5)  # sums of scores this close may be ordered by rounding alone
 
 
 def assign(
-    scores: Sequence[Float32], link_threshold: float, *, reference: bool = False
-) -> list[Int64]:
-    """Per link, the one-to-one pairing of its peaks that has the largest sum of scores.
+    pairs: Pairs, scores: Float32, link_threshold: float, *, reference: bool = False
+) -> Int64:
+    """Per table, the one-to-one pairing of its peaks that has the largest sum of scores.
 
     Args:
-        scores: K arrays, float32 (peaks of type a, peaks of type b), finite.
+        pairs: n pairs of peaks.
+        scores: float32 (n,), finite.
         link_threshold: a pair survives if its score is larger.
         reference: of equally good pairings take the one that trt_pose's parser takes.
 
     Returns:
-        K arrays, int64 (pairs, 2): index of a and of b among the peaks of their types.
+        Which of the pairs are chosen, int64, ascending.
     """
     threshold = np.float32(link_threshold)
-    solve = partial(_solve_as_trt_pose, threshold=threshold) if reference else _solve
-    return [_best_pairs(table, threshold, solve) for table in scores]
+    above = scores > threshold
+    linked = np.unique(pairs.tables[above])  # of the other tables no pair would survive
+    if not len(linked):
+        return linked
+    if reference:
+        solved = _solve_as_trt_pose(pairs.tables_of(scores, linked), threshold)
+    else:  # SciPy computes in float64: better all at once than table by table
+        tables = pairs.tables_of(scores.astype(np.float64), linked)
+        solved = [linear_sum_assignment(table, maximize=True) for table in tables]
+    rows, columns = (np.concatenate(side) for side in zip(*solved, strict=True))
+    chosen = pairs.at(np.repeat(linked, [len(each) for each, _ in solved]), rows, columns)
+    return chosen[above[chosen]]
 
 
-def connect(pairs: Sequence[Int64], peaks: Peaks, topology: Topology) -> Int64:
+def connect(links: Int64, peaks: Peaks) -> Int64:
     """People as connected peaks, the way trt_pose connects them.
 
     Breadth-first from each peak not yet visited, in type order; a peak without links is a person
     too. When a type comes up twice the peak visited later replaces the earlier one, which is lost.
 
+    Args:
+        links: int64 (links, 2), the peaks they join, table by table.
+        peaks: n peaks.
+
     Returns:
         int64 (P, C): index of the peak, -1 where missing.
     """
-    neighbours = _neighbours(pairs, peaks, topology)
     kinds = peaks.kinds.tolist()
+    neighbours: list[list[int]] = [[] for _ in kinds]
+    for a, b in links.tolist():
+        neighbours[a].append(b)
+        neighbours[b].append(a)
     visited = [False] * len(kinds)
     people = []
     for first in range(len(kinds)):
         if visited[first]:
             continue
-        person = [-1] * len(peaks.counts)
+        person = [-1] * peaks.types
         queue = deque([first])
         while queue:
             peak = queue.popleft()
@@ -64,27 +78,46 @@ def connect(pairs: Sequence[Int64], peaks: Peaks, topology: Topology) -> Int64:
                 person[kinds[peak]] = peak
                 queue.extend(neighbours[peak])
         people.append(person)
-    return np.array(people, np.int64).reshape(-1, len(peaks.counts))
+    return np.array(people, np.int64).reshape(-1, peaks.types)
 
 
-def assemble(members: Int64, scores: Float32, peaks: Peaks, settings: ParserSettings) -> People:
+def assemble(
+    members: Int64, scores: Float32, peaks: Peaks, settings: ParserSettings
+) -> list[People]:
     """Keypoints in map cells of the people of enough parts and score, the first up to the cap.
 
     Args:
-        members: int64 (P, C), index of the peak or -1.
+        members: int64 (P, C), index of the peak or -1; picture by picture.
         scores: float32 (P,) person scores.
-        peaks: n peaks.
+        peaks: n peaks of N pictures.
         settings: min_parts, min_score and max_people; people beyond that are counted.
+
+    Returns:
+        The people of each picture, N.
     """
     found = (members >= 0).sum(axis=1)
     enough = (found >= settings.min_parts) & (scores >= np.float32(settings.min_score))
-    counted = np.flatnonzero(enough)
-    kept = counted[: settings.max_people]
+    members, scores = members[enough], scores[enough]
+    counts = np.bincount(picture_of(members, peaks), minlength=len(peaks.left_out))
+    within = count_up(counts) < settings.max_people
+    members, scores = members[within], scores[within]
     rows = np.concatenate([peaks.points[:, ::-1], peaks.scores[:, None]], axis=1)
     missing = np.full((1, 3), np.nan, np.float32)
-    keypoints = np.concatenate([rows, missing])[members[kept]]  # -1 is the last row
-    capped = Capped(peaks=peaks.left_out, people=len(counted) - len(kept))
-    return People(keypoints, scores[kept], capped)
+    keypoints = np.concatenate([rows, missing])[members]  # -1 is the last row
+    kept = np.minimum(counts, settings.max_people)
+    ends, beyond = np.cumsum(kept), counts - kept
+    return [
+        People(keypoints[begin:end], scores[begin:end], Capped(left_out, people))
+        for begin, end, left_out, people in zip(
+            (ends - kept).tolist(), ends.tolist(), peaks.left_out, beyond.tolist(), strict=True
+        )
+    ]
+
+
+def picture_of(members: Int64, peaks: Peaks) -> Int64:
+    """The picture of each person (P, C), int64 (P,)."""
+    pictures: Int64 = peaks.pictures()[members.max(axis=1)]
+    return pictures
 
 
 def mean_confidence(members: Int64, peaks: Peaks) -> Float32:
@@ -94,43 +127,39 @@ def mean_confidence(members: Int64, peaks: Peaks) -> Float32:
     return total / np.float32(members.shape[1])
 
 
-def _best_pairs(table: Float32, threshold: np.float32, solve: Solver) -> Int64:
-    if not (table > threshold).any():
-        return np.empty((0, 2), np.int64)
-    rows, columns = solve(table)
-    linked = table[rows, columns] > threshold
-    return np.stack([rows[linked], columns[linked]], axis=1)
-
-
-def _solve(table: Float32) -> tuple[Int64, Int64]:
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    return rows, columns
-
-
-def _solve_as_trt_pose(table: Float32, threshold: np.float32) -> tuple[Int64, Int64]:
-    """SciPy's solution, or Munkres' where exchanging two pairs would be as good.
+def _solve_as_trt_pose(
+    tables: Sequence[Float32], threshold: np.float32
+) -> list[tuple[Int64, Int64]]:
+    """SciPy's solutions, or Munkres' where exchanging two pairs would be as good.
 
     Only exchanges that touch a score above the threshold matter.
     """
-    square = np.zeros((max(table.shape),) * 2, np.float32)
-    square[: table.shape[0], : table.shape[1]] = table
-    rows, columns = _solve(square)
-    turned = square[:, columns]  # the pairs are its diagonal
-    kept = turned.diagonal()
-    loss = kept[:, None] + kept - turned - turned.T
-    np.fill_diagonal(loss, np.inf)
-    largest = np.maximum(np.maximum(turned, turned.T), np.maximum(kept[:, None], kept))
-    if ((loss <= _TIE) & (largest > threshold)).any():
-        return munkres(table)
-    real = (rows < table.shape[0]) & (columns < table.shape[1])
-    return rows[real], columns[real]
+    sides = np.array([max(table.shape) for table in tables])
+    squares = np.zeros((len(tables), sides.max(), sides.max()), np.float32)
+    columns = np.tile(np.arange(sides.max()), (len(tables), 1))
+    for number, (table, side) in enumerate(zip(tables, sides.tolist(), strict=True)):
+        squares[number, : table.shape[0], : table.shape[1]] = table
+        square = squares[number, :side, :side]
+        _, columns[number, :side] = linear_sum_assignment(square, maximize=True)
+    solved = []
+    for table, tied, partners in zip(
+        tables, _tied(squares, columns, sides, threshold).tolist(), columns, strict=True
+    ):
+        rows = np.flatnonzero(partners[: table.shape[0]] < table.shape[1])
+        solved.append(munkres(table) if tied else (rows, partners[rows]))
+    return solved
 
 
-def _neighbours(pairs: Sequence[Int64], peaks: Peaks, topology: Topology) -> list[list[int]]:
-    """Peaks linked to each peak, in link order."""
-    neighbours: list[list[int]] = [[] for _ in peaks.kinds]
-    for (kind_a, kind_b), linked in zip(topology.links, pairs, strict=True):
-        for a, b in (linked + peaks.starts[[kind_a, kind_b]]).tolist():
-            neighbours[a].append(b)
-            neighbours[b].append(a)
-    return neighbours
+def _tied(squares: Float32, columns: Int64, sides: Int64, threshold: np.float32) -> Mask:
+    """Whether exchanging two of a square's pairs would be as good: bool (tables,)."""
+    turned = np.take_along_axis(squares, columns[:, None], axis=2)  # the pairs are the diagonals
+    mirrored = turned.swapaxes(1, 2)
+    kept = turned.diagonal(axis1=1, axis2=2)
+    one, other = kept[:, :, None], kept[:, None]
+    loss = one + other - turned - mirrored
+    largest = np.maximum(np.maximum(turned, mirrored), np.maximum(one, other))
+    place = np.arange(columns.shape[1])
+    real = place < sides[:, None]
+    two = real[:, :, None] & real[:, None] & (place[:, None] != place)
+    tied: Mask = ((loss <= _TIE) & (largest > threshold) & two).any(axis=(1, 2))
+    return tied

@@ -8,15 +8,13 @@ link that would give a person two keypoints of one type is refused: both stay pe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from posert.postprocess.group import assign
-from posert.postprocess.links import all_pairs, by_link
+from posert.postprocess.links import Pairs
 from posert.postprocess.peaks import Peaks
-from posert.postprocess.topology import Topology
 from posert.types import Float32, Int64
 
 # Weights are whole steps: two equal cells side by side are two peaks at one point, and which of
@@ -33,48 +31,25 @@ class Links:
     scores: Float32  # (n,) link scores
 
 
-def choose_links(
-    scores: Sequence[Float32], peaks: Peaks, topology: Topology, link_threshold: float
-) -> Links:
+def choose_links(pairs: Pairs, scores: Float32, peaks: Peaks, link_threshold: float) -> Links:
     """Pair the peaks of each link type one to one, and sort all pairs by their weight.
 
     A pair's weight is its score times that of its weaker peak: this keeps a faint peak that
     happens to lie along a limb from taking the place of the limb's true end.
 
     Args:
-        scores: K arrays, float32 (peaks of type a, peaks of type b).
-        peaks: n peaks.
-        topology: K links.
+        pairs: n pairs of the peaks.
+        scores: float32 (n,), their link scores.
+        peaks: all peaks.
         link_threshold: a link is a candidate if its score is larger.
     """
-    if not topology.links:
-        return Links(np.empty((0, 2), np.int64), np.empty(0, np.float32))
-    weights = _weigh(scores, peaks, topology, link_threshold)
-    pairs = assign(weights, 0.0)
-    link = np.repeat(np.arange(len(pairs)), [len(chosen) for chosen in pairs])
-    ends = np.concatenate(pairs) + peaks.starts[topology.rows[link, 2:]]
-    order = np.argsort(-_at(weights, pairs), kind="stable")
-    return Links(ends[order], _at(scores, pairs)[order])
-
-
-def _weigh(
-    scores: Sequence[Float32], peaks: Peaks, topology: Topology, link_threshold: float
-) -> list[Float32]:
-    """K tables of weights in steps, 0 where the score is not above the threshold."""
-    _, a, b = all_pairs(peaks, topology)
-    flat = np.concatenate([table.ravel() for table in scores])
-    weaker = np.minimum(peaks.scores[a], peaks.scores[b])
-    weights = np.minimum(flat, _MOST) * np.minimum(weaker, _MOST)
+    weaker = np.minimum(peaks.scores[pairs.a], peaks.scores[pairs.b])
+    weights = np.minimum(scores, _MOST) * np.minimum(weaker, _MOST)
     weights = np.rint(weights / _STEP) * _STEP
-    linked = np.where(flat > np.float32(link_threshold), weights, np.float32(0))
-    return by_link(linked, peaks, topology)
-
-
-def _at(tables: Sequence[Float32], pairs: Sequence[Int64]) -> Float32:
-    """The tables' values of the pairs, one table after the other: float32 (n,)."""
-    return np.concatenate(
-        [table[at[:, 0], at[:, 1]] for table, at in zip(tables, pairs, strict=True)]
-    )
+    weights = np.where(scores > np.float32(link_threshold), weights, np.float32(0))
+    chosen = assign(pairs, weights, 0.0)
+    chosen = chosen[np.argsort(-weights[chosen], kind="stable")]
+    return Links(np.stack([pairs.a[chosen], pairs.b[chosen]], axis=1), scores[chosen])
 
 
 def grow_people(links: Links, peaks: Peaks) -> tuple[Int64, Float32]:
@@ -83,24 +58,32 @@ def grow_people(links: Links, peaks: Peaks) -> tuple[Int64, Float32]:
     Returns:
         People, int64 (P, C), index of the peak or -1 where missing, and their support, float32
         (P,), the sum of the scores of the links between their peaks. A peak without links is a
-        person of support 0.
+        person of support 0. They are in the order of the peaks they grew from.
     """
-    person_of = list(range(len(peaks.kinds)))
-    members = [[peak] for peak in person_of]
+    joined_to = list(range(len(peaks.kinds)))  # a peak of the same person, or itself: its first
     types = [1 << kind for kind in peaks.kinds.tolist()]  # those a person has, as bits
-    support = [0.0] * len(members)
+    support = [0.0] * len(types)
     a, b = links.peaks.T.tolist()
-    for peak_a, peak_b, score in zip(a, b, links.scores.tolist(), strict=True):
-        one, other = person_of[peak_a], person_of[peak_b]
+    for one, other, score in zip(a, b, links.scores.tolist(), strict=True):
+        while joined_to[one] != one:
+            one = joined_to[one]
+        while joined_to[other] != other:
+            other = joined_to[other]
         if one == other:
             support[one] += score
         elif not types[one] & types[other]:
-            for peak in members[other]:
-                person_of[peak] = one
-            members[one] += members[other]
+            joined_to[other] = one
             types[one] |= types[other]
             support[one] += support[other] + score
-    alive = np.unique(np.array(person_of, np.int64))
-    table = np.full((len(alive), len(peaks.counts)), -1, np.int64)
-    table[np.searchsorted(alive, person_of), peaks.kinds] = np.arange(len(person_of))
-    return table, np.array(support, np.float32)[alive]
+    firsts, person = np.unique(_follow(np.array(joined_to, np.int64)), return_inverse=True)
+    members = np.full((len(firsts), peaks.types), -1, np.int64)
+    members[person, peaks.kinds] = np.arange(len(person))
+    return members, np.array(support, np.float32)[firsts]
+
+
+def _follow(joined_to: Int64) -> Int64:
+    """The first peak of each peak's person, int64 (n,)."""
+    beyond = joined_to[joined_to]
+    while (beyond != joined_to).any():
+        joined_to, beyond = beyond, beyond[beyond]
+    return joined_to

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from posert.postprocess.group import assemble, assign, connect, mean_confidence
+from posert.postprocess.group import assemble, assign, connect, mean_confidence, picture_of
 from posert.postprocess.grow import choose_links, grow_people
-from posert.postprocess.links import score_links, smooth_fields
+from posert.postprocess.links import Pairs, all_pairs, score_links, smooth_fields
 from posert.postprocess.peaks import Peaks, find_peaks, fit_peaks, refine_peaks
 from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
@@ -89,8 +87,10 @@ def _parse_as_trt_pose(
 ) -> People:
     peaks = find_peaks(cmap, settings.threshold, settings.window, settings.max_peaks)
     peaks = refine_peaks(peaks, cmap, settings.window)
-    scores = score_links(paf, peaks, topology, settings.samples)
-    return group(peaks, scores, topology, settings)
+    pairs = all_pairs(peaks, topology)
+    scores = score_links(paf, peaks, pairs, topology, settings.samples)
+    (people,) = group(peaks, pairs, scores, topology, settings)
+    return people
 
 
 def _parse(cmap: Float32, paf: Float32, topology: Topology, settings: ParserSettings) -> People:
@@ -98,27 +98,33 @@ def _parse(cmap: Float32, paf: Float32, topology: Topology, settings: ParserSett
         cmap, settings.threshold, settings.window, settings.max_peaks, strongest=True
     )
     peaks = fit_peaks(peaks, cmap)
+    pairs = all_pairs(peaks, topology)
     fields = smooth_fields(paf)
-    scores = score_links(fields, peaks, topology, settings.samples, AGREEMENT)
-    return group(peaks, scores, topology, settings)
+    scores = score_links(fields, peaks, pairs, topology, settings.samples, AGREEMENT)
+    (people,) = group(peaks, pairs, scores, topology, settings)
+    return people
 
 
 def group(
-    peaks: Peaks, scores: Sequence[Float32], topology: Topology, settings: ParserSettings
-) -> People:
+    peaks: Peaks, pairs: Pairs, scores: Float32, topology: Topology, settings: ParserSettings
+) -> list[People]:
     """The people of peaks and link scores, wherever those come from: the parser's second half.
 
     Args:
-        peaks: n peaks.
-        scores: K arrays, float32 (peaks of type a, peaks of type b), finite.
+        peaks: those of N pictures.
+        pairs: n pairs of them, all that the topology's links may join.
+        scores: float32 (n,), link scores, finite.
         topology: C keypoints and K links.
         settings: link_threshold, max_people, min_parts, min_score and reference are used.
+
+    Returns:
+        The people of each picture, N.
     """
     if settings.reference:
-        pairs = assign(scores, settings.link_threshold, reference=True)
-        members = connect(pairs, peaks, topology)
+        chosen = assign(pairs, scores, settings.link_threshold, reference=True)
+        members = connect(np.stack([pairs.a[chosen], pairs.b[chosen]], axis=1), peaks)
         return assemble(members, mean_confidence(members, peaks), peaks, settings)
-    links = choose_links(scores, peaks, topology, settings.link_threshold)
+    links = choose_links(pairs, scores, peaks, settings.link_threshold)
     members, support = grow_people(links, peaks)
     return assemble(*best_first(members, support, peaks, topology), peaks, settings)
 
@@ -126,14 +132,14 @@ def group(
 def best_first(
     members: Int64, support: Float32, peaks: Peaks, topology: Topology
 ) -> tuple[Int64, Float32]:
-    """People and their scores, sorted: what links support, averaged over all K links.
+    """People and their scores, sorted in each picture: links' support averaged over all K links.
 
     How well its links agree with the fields tells a person from a ghost better than how high its
     peaks are; those decide among people without links.
     """
     confidence = mean_confidence(members, peaks)
     scores = support / np.float32(len(topology.links)) if topology.links else confidence
-    order = np.lexsort((-confidence, -scores))
+    order = np.lexsort((-confidence, -scores, picture_of(members, peaks)))
     return members[order], scores[order]
 
 

@@ -19,19 +19,29 @@ LEAST = np.float32(1e-3)  # stands for values without a logarithm
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peaks:
-    """The n peaks of one picture, sorted by type, row-major within a type."""
+    """The n peaks of N pictures, sorted by picture and type, row-major within a type."""
 
     kinds: Int64  # (n,) keypoint type, 0..C-1
     cells: Int64  # (n, 2) y, x of the peak's cell; of a compact form, the cell of its point
     points: Float32  # (n, 2) y, x in map cells; a cell's centre is at + 0.5
     scores: Float32  # (n,) the confidence map's value at the cell
-    starts: Int64  # (C + 1,) peaks of type c are starts[c]:starts[c + 1]
-    left_out: int = 0  # peaks beyond the cap, over all types
+    starts: Int64  # (N * C + 1,) type c of picture p has the peaks from starts[p * C + c] on
+    left_out: tuple[int, ...] = (0,)  # N, peaks beyond the cap, over all types
 
     @property
     def counts(self) -> Int64:
-        """Peaks of each type, int64 (C,)."""
-        return np.diff(self.starts)
+        """Peaks of each type, picture by picture, int64 (N * C,)."""
+        return self.starts[1:] - self.starts[:-1]
+
+    @property
+    def types(self) -> int:
+        """Keypoint types C."""
+        return (len(self.starts) - 1) // len(self.left_out)
+
+    def pictures(self) -> Int64:
+        """The picture of each peak, int64 (n,)."""
+        firsts = self.starts[:: self.types]
+        return np.repeat(np.arange(len(self.left_out)), firsts[1:] - firsts[:-1])
 
 
 def find_peaks(
@@ -61,7 +71,7 @@ def find_peaks(
         points=cells.astype(np.float32) + CELL_CENTRE,
         scores=scores[kept],
         starts=np.concatenate([[0], np.cumsum(counts)]),
-        left_out=int(found.sum() - counts.sum()),
+        left_out=(int(found.sum() - counts.sum()),),
     )
 
 
@@ -73,15 +83,23 @@ def within_cap(
     Args:
         kinds: int64 (n,), ascending.
         scores: float32 (n,).
-        counts: int64 (C,), peaks of each type.
+        counts: int64, peaks of each type.
         max_peaks: most peaks of one keypoint type.
         strongest: whether the strongest are kept, of equal ones the first.
     """
-    rank = np.arange(len(kinds)) - np.repeat(np.cumsum(counts) - counts, counts)
-    if strongest and counts.max(initial=0) > max_peaks:
+    if counts.max(initial=0) <= max_peaks:
+        return np.ones(len(kinds), bool)
+    rank = count_up(counts)
+    if strongest:
         rank[np.lexsort((-scores, kinds))] = rank.copy()
     kept: Mask = rank < max_peaks
     return kept
+
+
+def count_up(counts: Int64) -> Int64:
+    """0, 1, ... ``counts[0]`` - 1, 0, 1, ... ``counts[1]`` - 1, and so on."""
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
 
 
 def refine_peaks(peaks: Peaks, cmap: Float32, window: int) -> Peaks:

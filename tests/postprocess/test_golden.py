@@ -10,8 +10,9 @@ from golden import FILES, Golden, read
 
 from posert.postprocess import parse_maps
 from posert.postprocess.group import assign, connect
-from posert.postprocess.links import score_links
+from posert.postprocess.links import Pairs, all_pairs, score_links
 from posert.postprocess.peaks import Peaks, find_peaks, refine_peaks
+from posert.types import Float32
 
 # Cells. Both sides are float32, but a golden coordinate is divided by the map's size, and some
 # compilers contract a * b + c: a few units in the last place of a number up to 100.
@@ -31,6 +32,12 @@ def found(golden: Golden) -> Peaks:
 
 def refined(golden: Golden) -> Peaks:
     return refine_peaks(found(golden), golden.cmap, golden.settings.window)
+
+
+def scored(golden: Golden) -> tuple[Pairs, Float32]:
+    peaks = refined(golden)
+    pairs = all_pairs(peaks, golden.topology)
+    return pairs, score_links(golden.paf, peaks, pairs, golden.topology, golden.settings.samples)
 
 
 def test_golden_files_are_there() -> None:
@@ -54,8 +61,8 @@ def test_refined_peaks(golden: Golden) -> None:
 
 
 def test_link_scores(golden: Golden) -> None:
-    scores = score_links(golden.paf, refined(golden), golden.topology, golden.settings.samples)
-    assert len(scores) == len(golden.topology.links)
+    pairs, found = scored(golden)
+    scores = pairs.tables_of(found, np.arange(len(golden.topology.links)))
     for link, (a, b) in enumerate(golden.topology.links):
         counts = golden.wanted["peak_counts"]
         wanted = golden.wanted["link_scores"][link, : counts[a], : counts[b]]
@@ -63,18 +70,22 @@ def test_link_scores(golden: Golden) -> None:
 
 
 def test_connections(golden: Golden) -> None:
-    scores = score_links(golden.paf, refined(golden), golden.topology, golden.settings.samples)
-    pairs = assign(scores, golden.settings.link_threshold, reference=True)
+    pairs, scores = scored(golden)
+    chosen = assign(pairs, scores, golden.settings.link_threshold, reference=True)
+    starts, tables = found(golden).starts, pairs.tables[chosen]
     for link, partners in enumerate(golden.wanted["connections"]):
+        of_a, of_b = golden.topology.links[link]
+        of_link = chosen[tables == link]
         a = np.flatnonzero(partners[0] >= 0)
-        np.testing.assert_array_equal(pairs[link], np.stack([a, partners[0, a]], axis=1))
+        np.testing.assert_array_equal(pairs.a[of_link] - starts[of_a], a)
+        np.testing.assert_array_equal(pairs.b[of_link] - starts[of_b], partners[0, a])
 
 
 def test_people(golden: Golden) -> None:
     peaks = refined(golden)
-    scores = score_links(golden.paf, peaks, golden.topology, golden.settings.samples)
-    pairs = assign(scores, golden.settings.link_threshold, reference=True)
-    members = connect(pairs, peaks, golden.topology)
+    pairs, scores = scored(golden)
+    chosen = assign(pairs, scores, golden.settings.link_threshold, reference=True)
+    members = connect(np.stack([pairs.a[chosen], pairs.b[chosen]], axis=1), peaks)
     local = np.where(members >= 0, members - peaks.starts[:-1], -1)
     np.testing.assert_array_equal(local, golden.wanted["people"])
 

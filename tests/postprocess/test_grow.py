@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from posert.postprocess.grow import Links, choose_links, grow_people
+from posert.postprocess.links import all_pairs
 from posert.postprocess.peaks import Peaks
 from posert.postprocess.topology import Topology
 
@@ -61,7 +62,7 @@ def test_no_peaks_are_no_people() -> None:
 
 def test_a_faint_peak_does_not_take_the_place_of_a_strong_one() -> None:
     peaks = peaks_of([0, 1, 1, 2], scores=[1, 0.2, 0.9, 1])
-    tables = [np.array([[0.9, 0.5]], np.float32), np.array([[0.1], [0.6]], np.float32)]
-    links = choose_links(tables, peaks, CHAIN, 0.1)
+    scores = np.array([0.9, 0.5, 0.1, 0.6], np.float32)  # a to either b, then those to c
+    links = choose_links(all_pairs(peaks, CHAIN), scores, peaks, 0.1)
     np.testing.assert_array_equal(links.peaks, [[2, 3], [0, 2]])  # weights 0.54 and 0.45; not 0.18
     np.testing.assert_allclose(links.scores, [0.6, 0.5], rtol=1e-6)

@@ -67,4 +67,4 @@ def test_of_too_many_peaks_the_first_or_the_strongest_are_kept() -> None:
     strongest = find_peaks(cmap, 0.1, 5, 3, strongest=True)
     np.testing.assert_array_equal(strongest.cells[:, 1], [2, 14, 20, 4])
     np.testing.assert_array_equal(strongest.counts, [3, 1])
-    assert first.left_out == strongest.left_out == 4
+    assert first.left_out == strongest.left_out == (4,)
