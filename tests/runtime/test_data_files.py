@@ -9,6 +9,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -66,6 +67,45 @@ def test_jsonl_has_a_line_a_frame_and_null_for_what_is_missing(tmp_path: Path) -
     assert list(person["keypoints"]) == list(TOPOLOGY.keypoints)
     assert person["keypoints"]["left_ear"] is None
     assert person["keypoints"]["right_ear"] == pytest.approx([40.12, 4, 0.04], abs=0.01)
+
+
+def test_jsonl_rounds_as_python_does(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    keypoints = (rng.random((300, 18, 3)) * (4000, -4000, 1)).astype(np.float32)
+    keypoints[:, 4] = np.rint(keypoints[:, 4] * 8) / 8  # halves of a step: 0.125 and the like
+    keypoints[rng.random((300, 18)) < 0.3] = np.nan
+    scores = rng.random(300).astype(np.float32)
+    (sink,) = data_sinks(TOPOLOGY, jsonl=tmp_path / "o.jsonl")
+    sink.write(result(0, People(keypoints, scores)))
+    sink.close()
+    people = json.loads((tmp_path / "o.jsonl").read_text("utf-8"))["people"]
+    assert [person["score"] for person in people] == [round(s, 4) for s in scores.tolist()]
+    for person, points in zip(people, keypoints.tolist(), strict=True):
+        assert list(person["keypoints"].values()) == [
+            None if x != x else [round(x, 2), round(y, 2), round(s, 4)] for x, y, s in points
+        ]
+
+
+def test_jsonl_has_names_of_any_characters(tmp_path: Path) -> None:
+    odd = Topology("odd", ('5 % "big" toe', "Knöchel"), (), ())
+    (sink,) = data_sinks(odd, jsonl=tmp_path / "o.jsonl")
+    sink.write(result(0, People(np.ones((1, 2, 3), np.float32), np.ones(1, np.float32))))
+    sink.close()
+    (person,) = json.loads((tmp_path / "o.jsonl").read_text("utf-8"))["people"]
+    assert tuple(person["keypoints"]) == odd.keypoints
+
+
+def test_jsonl_has_the_age_and_the_size_of_a_live_frame(tmp_path: Path) -> None:
+    (sink,) = data_sinks(TOPOLOGY, jsonl=tmp_path / "o.jsonl")
+    smaller = np.zeros((120, 160, 3), np.uint8)  # than the source was when it was opened
+    seen = time.monotonic() - 2
+    sink.write(Result(CLIP, Frame(smaller, 0, 0, 0.0, seen_s=seen), one_person()))
+    sink.write(result(1, one_person()))
+    sink.close()
+    live, file = map(json.loads, (tmp_path / "o.jsonl").read_text("utf-8").splitlines())
+    assert (live["width"], live["height"]) == (160, 120)
+    assert live["age"] >= 2
+    assert "age" not in file
 
 
 def test_csv_has_a_row_a_person_and_one_for_an_empty_frame(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
+
 from posert.postprocess.topology import Topology
 from posert.runtime.sinks.sink import TextFile
 from posert.types import Result
@@ -27,10 +29,11 @@ class CsvTable:
         where = [result.source.name, result.frame.index, round(result.frame.time_s, 6)]
         if not len(result.people):
             self._rows.writerow([*where, *self._empty])
-        people = zip(result.people.keypoints, result.people.scores, strict=True)
-        for number, (keypoints, score) in enumerate(people):
-            numbers = ["" if v != v else round(v, 3) for v in keypoints.ravel().tolist()]
-            self._rows.writerow([*where, number, round(float(score), 4), *numbers])
+        scores = result.people.scores.astype(np.float64).round(4).tolist()
+        keypoints = result.people.keypoints.astype(np.float64).round(3)
+        for number, (score, person) in enumerate(zip(scores, keypoints, strict=True)):
+            numbers = ["" if v != v else v for v in person.ravel().tolist()]
+            self._rows.writerow([*where, number, score, *numbers])
 
     def close(self) -> None:
         self._file.close()
