@@ -32,7 +32,7 @@ def timed(work: Callable[[Any], Any], given: Any) -> tuple[float, Any]:
 
 def measure(pose: Pose, image: Image) -> tuple[float, float]:
     engine_ms, (output, _) = timed(pose.estimator.infer, image)
-    parse_ms, _ = timed(pose.estimator.parse, output)
+    parse_ms, _ = timed(lambda output: pose.estimator.parse([output]), output)
     return engine_ms, parse_ms
 
 

@@ -122,7 +122,7 @@ def _each_stage(
     outputs: list[PoseOutput] = []
     yield _timed("engine", lambda i: outputs.append(pose.estimator.infer(i)[0]), images, count)
     kept = outputs[: len(images)]
-    yield _timed("parse", pose.estimator.parse, kept, count)
+    yield _timed("parse", lambda output: pose.estimator.parse([output]), kept, count)
     found = [(image, pose.estimator(image)) for image in images]
     style = settings.draw_style
 

@@ -13,7 +13,7 @@ from posert.runtime.preprocess import fit
 from posert.runtime.timing import StageTimes
 from posert.types import Frame, Image, Letterbox, People, PoseOutput
 
-Parse = Callable[[PoseOutput], People]  # keypoints in map cells
+Parse = Callable[[Sequence[PoseOutput]], list[People]]  # keypoints in map cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,8 @@ class Estimator:
         with self.times.measure("engine"):
             output, letterbox = self.infer(image)
         with self.times.measure("parse"):
-            return to_source(self.parse(output), letterbox)
+            (people,) = self.parse([output])
+            return to_source(people, letterbox)
 
     def batch(self, frames: Sequence[Frame]) -> list[People]:
         """The people of each of ``frames``, which may be of several sources and sizes.
@@ -47,7 +48,8 @@ class Estimator:
         with self.times.measure("engine", len(frames)):
             outputs = self._infer([frame.image for frame in frames])
         with self.times.measure("parse", len(frames)):
-            return [to_source(self.parse(output), letterbox) for output, letterbox in outputs]
+            found = self.parse([output for output, _ in outputs])
+            return [to_source(p, box) for p, (_, box) in zip(found, outputs, strict=True)]
 
     def _infer(self, images: list[Image]) -> list[tuple[PoseOutput, Letterbox]]:
         """Calls the engine once for each size of its input that ``images`` are fitted to."""
