@@ -33,7 +33,9 @@ def assign(
     """
     threshold = np.float32(link_threshold)
     above = scores > threshold
-    linked = np.unique(pairs.tables[above])  # of the other tables no pair would survive
+    any_above = np.zeros(len(pairs.shapes), bool)
+    any_above[pairs.tables[above]] = True
+    linked = np.flatnonzero(any_above)  # of the other tables no pair would survive
     if not len(linked):
         return linked
     if reference:

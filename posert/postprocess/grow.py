@@ -75,10 +75,12 @@ def grow_people(links: Links, peaks: Peaks) -> tuple[Int64, Float32]:
             joined_to[other] = one
             types[one] |= types[other]
             support[one] += support[other] + score
-    firsts, person = np.unique(_follow(np.array(joined_to, np.int64)), return_inverse=True)
-    members = np.full((len(firsts), peaks.types), -1, np.int64)
-    members[person, peaks.kinds] = np.arange(len(person))
-    return members, np.array(support, np.float32)[firsts]
+    first_of = _follow(np.array(joined_to, np.int64))
+    every = np.arange(len(first_of))
+    is_first = first_of == every
+    members = np.full((is_first.sum(), peaks.types), -1, np.int64)
+    members[(np.cumsum(is_first) - 1)[first_of], peaks.kinds] = every
+    return members, np.array(support, np.float32)[is_first]
 
 
 def _follow(joined_to: Int64) -> Int64:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from posert.postprocess.links import Pairs, all_pairs
 from posert.postprocess.parser import group
@@ -12,6 +14,8 @@ from posert.postprocess.peaks import Peaks, within_cap
 from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
 from posert.types import Float32, Int64, People, PoseTensors
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def parse_tensors(tensors: PoseTensors, topology: Topology, settings: ParserSettings) -> People:
@@ -47,12 +51,16 @@ def parse_batch(
     held = max(each.peaks.shape[1] if each.peaks.ndim == 3 else 0 for each in tensors)
     for each in tensors:
         _check(each, topology, held)
-    listed = np.stack([each.peaks for each in tensors])
-    counts = np.stack([each.counts for each in tensors])
+    listed = _stack([each.peaks for each in tensors])
+    counts = _stack([each.counts for each in tensors])
     peaks, places = _peaks(listed, counts, settings)
     pairs = all_pairs(peaks, topology)
-    scores = _scores(np.stack([each.link_scores for each in tensors]), pairs, places)
+    scores = _scores(_stack([each.link_scores for each in tensors]), pairs, places)
     return group(peaks, pairs, scores, topology, settings)
+
+
+def _stack(arrays: Sequence[npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
+    return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]  # one need not be copied
 
 
 def _peaks(listed: Float32, counts: Int64, settings: ParserSettings) -> tuple[Peaks, Int64]:
