@@ -143,7 +143,8 @@ RUN /opt/posert/bin/pip install --no-cache-dir --no-deps /wheel/*.whl
 
 FROM ${JETPACK} AS l4t
 # JetPack's own OpenCV; python3-opencv is Ubuntu's. Jetson's own GStreamer elements come from the
-# host when the container is started with the NVIDIA runtime.
+# host when the container is started with the NVIDIA runtime; nvv4l2decoder asks kmod's lsmod which
+# GPU is there.
 ARG OPENCV=libopencv-python
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -152,6 +153,7 @@ RUN apt-get update \
         gstreamer1.0-plugins-base \
         gstreamer1.0-plugins-good \
         gstreamer1.0-plugins-ugly \
+        kmod \
         "${OPENCV}" \
     && rm -rf /var/lib/apt/lists/*
 ARG UID

@@ -20,7 +20,6 @@ Clock = Callable[[], float]  # seconds; of the whole machine, so that two proces
 
 _EVERY_S: Final = 1.0
 _ENDED_WELL: Final = (0, 130, 143)  # done, or stopped by a signal with all files completed
-_AT_WORK: Final = ("running", "connecting", "live", "stalled")
 _IN_ORDER: Final = ("waiting", "running", "live", "ended")
 
 
@@ -152,9 +151,10 @@ def judge(status: Status, now_s: float, most_s: float = 10.0, strict: bool = Fal
         return Verdict(False, f"the status is {since}: the run hangs or was killed")
     if not status.sources:
         return Verdict(False, "starting: no source is open yet")
-    allowed = _IN_ORDER if strict else _AT_WORK
-    held = [source.state in allowed for source in status.sources]
-    return Verdict(all(held) if strict else any(held), _told(status.sources))
+    states = [source.state for source in status.sources]
+    if strict:
+        return Verdict(all(state in _IN_ORDER for state in states), _told(status.sources))
+    return Verdict(any(state != "failed" for state in states), _told(status.sources))
 
 
 def _told(sources: tuple[SourceStatus, ...]) -> str:

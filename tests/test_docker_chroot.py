@@ -64,7 +64,7 @@ def test_a_run_writes_its_files_and_its_health(image: Image, user: str | None) -
 def test_a_run_is_healthy_while_it_works_and_completes_its_files_when_stopped(image: Image) -> None:
     script = f"""
         posert run {CLIP} -o out/stopped.mp4 --precision fp32 & run=$!
-        until posert health | grep running; do sleep 0.2; done
+        until posert health | grep "1 running"; do sleep 0.2; done
         kill -TERM $run; wait $run; echo "code $?"; posert health
     """
     done = image.run("timeout", "120", "sh", "-c", script)

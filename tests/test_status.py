@@ -156,6 +156,8 @@ def test_what_is_no_status_is_refused(tmp_path: Path, content: bytes | None, mes
         (Status(1000, (LOST, LOST)), False, False, "roof: failed (no such host); roof: failed"),
         (Status(1000, (at("running"), at("waiting"))), True, True, "1 waiting, 1 running"),
         (Status(1000, (at("ended"), at("running"))), True, True, "1 running, 1 ended"),
+        (Status(1000, (at("ended"), LOST)), True, False, "1 ended; roof: failed"),
+        (Status(1000, (at("ended"),)), True, True, "1 ended"),
         (Status(1, (at("ended"),), 0), True, True, "ended with code 0"),
         (Status(1, (), 143), True, True, "ended with code 143"),
         (Status(1000, (LOST,), 3), False, False, "ended with code 3"),
