@@ -25,15 +25,16 @@ class DiskSync:
         self._error: OSError | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.fd: int | None = None  # of the file while it is open, to read and write
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 return
-            self._fd = os.open(path, os.O_WRONLY)
+            self.fd = os.open(path, os.O_RDWR)
         except OSError as e:
             log.warning("%s: a power cut may take it: %s", path, e.strerror)
             return
         _sync_folder(path)
-        self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(self.fd,), name="disk", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
@@ -47,25 +48,23 @@ class DiskSync:
         Raises:
             OSError: it is not there.
         """
-        if self._thread is None:
+        if self._thread is None or self.fd is None:
             return
         self._stop.set()
         self._thread.join()
-        self._thread = None
-        try:
-            self._sync()
-        finally:
-            os.close(self._fd)
+        self._sync(self.fd)
+        fd, self.fd = self.fd, None
+        os.close(fd)
         self.check()
 
-    def _run(self) -> None:
+    def _run(self, fd: int) -> None:
         while self._error is None and not self._stop.wait(_EVERY_S):
-            self._sync()
+            self._sync(fd)
 
-    def _sync(self) -> None:
+    def _sync(self, fd: int) -> None:
         try:
-            os.fdatasync(self._fd)
-            if os.fstat(self._fd).st_nlink == 0:
+            os.fdatasync(fd)
+            if os.fstat(fd).st_nlink == 0:
                 raise OSError(errno.ESTALE, "it was removed while it was written")
         except OSError as e:
             self._error = self._error or e

@@ -20,6 +20,7 @@ from posert.errors import OutputError, first_line
 from posert.runtime.sinks.audio import AudioCopy, open_sound
 from posert.runtime.sinks.disk import DiskSync
 from posert.runtime.sinks.fit import even, letterbox
+from posert.runtime.sinks.fragments import drop_torn
 from posert.runtime.sinks.sink import unwritable
 from posert.types import Image, SourceInfo
 
@@ -91,8 +92,7 @@ class VideoWriter:
                 self._audio.copy_until(float(pts * self._time_base))
             self._mux(self._encode(frame))
         except (av.error.FFmpegError, OSError) as e:
-            self._failed = True
-            raise unwritable(self._path, e) from e
+            raise self._told(e) from e
 
     def close(self, end_pts: int | None = None) -> None:
         """Completes the file, also after an error: what came before stays playable.
@@ -128,18 +128,27 @@ class VideoWriter:
                 end = None if end_pts is None else (end_pts - self._first_pts) * self._time_base
                 self._audio.copy_rest(end)
         except (av.error.FFmpegError, OSError) as e:
-            self._failed = True
-            raise unwritable(self._path, e) from e
+            raise self._told(e) from e
 
     def _close_container(self) -> None:
+        told, error = self._failed, None
+        for close in (self._container.close, self._close_file):
+            try:
+                close()
+            except (av.error.FFmpegError, OSError) as e:
+                log.debug("%s: %s", self._path, first_line(e))
+                error = error or self._told(e)
+        if error is not None and not told:
+            raise error
+
+    def _close_file(self) -> None:
+        if self._disk is None:
+            return
         try:
-            self._container.close()
-            if self._disk is not None:
-                self._disk.close()
-        except (av.error.FFmpegError, OSError) as e:
-            if not self._failed:
-                raise unwritable(self._path, e) from e
-            log.debug("%s: %s", self._path, first_line(e))
+            if self._failed and self._disk.fd is not None and self._path.suffix.lower() != ".mkv":
+                drop_torn(self._disk.fd)
+        finally:
+            self._disk.close()
 
     def _remove(self) -> None:
         try:
@@ -147,6 +156,10 @@ class VideoWriter:
                 self._path.unlink()
         except OSError as e:
             raise unwritable(self._path, e) from e
+
+    def _told(self, error: Exception) -> OutputError:
+        self._failed = True
+        return unwritable(self._path, error)
 
     def _encode(self, frame: Any) -> Any:
         try:
