@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from posert.postprocess.links import Pairs, all_pairs
 from posert.postprocess.parser import group
@@ -14,8 +12,6 @@ from posert.postprocess.peaks import Peaks, within_cap
 from posert.postprocess.settings import ParserSettings
 from posert.postprocess.topology import Topology
 from posert.types import Float32, Int64, People, PoseTensors
-
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def parse_tensors(tensors: PoseTensors, topology: Topology, settings: ParserSettings) -> People:
@@ -51,16 +47,12 @@ def parse_batch(
     held = max(each.peaks.shape[1] if each.peaks.ndim == 3 else 0 for each in tensors)
     for each in tensors:
         _check(each, topology, held)
-    listed = _stack([each.peaks for each in tensors])
-    counts = _stack([each.counts for each in tensors])
+    listed = np.stack([each.peaks for each in tensors])
+    counts = np.stack([each.counts for each in tensors])
     peaks, places = _peaks(listed, counts, settings)
     pairs = all_pairs(peaks, topology)
-    scores = _scores(_stack([each.link_scores for each in tensors]), pairs, places)
+    scores = _scores([each.link_scores for each in tensors], pairs, places)
     return group(peaks, pairs, scores, topology, settings)
-
-
-def _stack(arrays: Sequence[npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
-    return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]  # one need not be copied
 
 
 def _peaks(listed: Float32, counts: Int64, settings: ParserSettings) -> tuple[Peaks, Int64]:
@@ -99,10 +91,20 @@ def _peaks(listed: Float32, counts: Int64, settings: ParserSettings) -> tuple[Pe
     return peaks, places[kept]
 
 
-def _scores(link_scores: Float32, pairs: Pairs, places: Int64) -> Float32:
-    """Link scores of the pairs, float32 (n,), of all that the graph gave, (N, K, M, M)."""
-    tables = link_scores.reshape(-1, *link_scores.shape[2:])
-    scores = tables[pairs.tables, places[pairs.a], places[pairs.b]]
+def _scores(link_scores: Sequence[Float32], pairs: Pairs, places: Int64) -> Float32:
+    """Link scores of the pairs, float32 (n,), of all that the graph gave of each picture.
+
+    Args:
+        link_scores: N of (K, M, M), most of which no pair asks for: they are not copied.
+        pairs: n pairs of peaks.
+        places: the place of each peak in its type's list.
+    """
+    links, held, _ = link_scores[0].shape
+    cells = (pairs.tables % max(links, 1) * held + places[pairs.a]) * held + places[pairs.b]
+    in_table = pairs.shapes[:, 0] * pairs.shapes[:, 1]
+    ends = np.cumsum(in_table.reshape(len(link_scores), links).sum(axis=1))
+    wanted = zip(link_scores, np.split(cells, ends[:-1]), strict=True)
+    scores = np.concatenate([of_picture.take(where) for of_picture, where in wanted])
     return np.where(np.isfinite(scores), scores, np.float32(0))
 
 
