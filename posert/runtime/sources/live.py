@@ -107,23 +107,23 @@ class LiveSource:
         """The newest frame not yet taken; None once the source is closed."""
         while True:
             with self._changed:
-                if self._failure is not None:
-                    raise self._failure
                 if self._closed:
                     return None
                 if (frame := self._newest) is not None:
                     self._newest = None
                     return frame
+                if self._failure is not None:
+                    raise self._failure
                 self._changed.wait(_POLL_S)
             self._watch()
 
     def _wait_for_info(self) -> SourceInfo:
         while True:
             with self._changed:
-                if self._failure is not None:
-                    raise self._failure
                 if self._first is not None:
                     return self._first
+                if self._failure is not None:
+                    raise self._failure
                 self._changed.wait(_POLL_S)
             if self._stop.is_set():
                 raise StreamEnded(f"{self._name}: stopped before its first picture")
