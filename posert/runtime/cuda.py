@@ -19,7 +19,10 @@ from posert.errors import EngineError, first_line
 
 INSTALL_PYCUDA: Final = "pip install pycuda (it is compiled: nvcc must be in PATH)"
 _NON_BLOCKING: Final = 1  # CU_STREAM_NON_BLOCKING: does not wait for the legacy default stream
+_DISABLE_TIMING: Final = 2  # CU_EVENT_DISABLE_TIMING
 _THREAD_LOCAL: Final = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads work on meanwhile
+
+Grid = tuple[int, int, int]
 
 
 class Gpu:
@@ -49,6 +52,11 @@ class Gpu:
                 self._context.pop()
         except self._driver.Error as e:
             raise EngineError(f"CUDA on {self.name}: {first_line(e)}") from e
+
+    @property
+    def handle(self) -> int:
+        """The context, as other libraries take it."""
+        return int(self._context.handle)
 
     def synchronize(self) -> None:
         """Waits for all work in the context, that of other libraries too."""
@@ -93,6 +101,27 @@ class Gpu:
         """A new queue of work."""
         return Stream(self._driver, self._libcuda)
 
+    def event(self) -> Event:
+        """A new mark to be set in a stream."""
+        return Event(self._driver.Event(_DISABLE_TIMING))
+
+    def kernel(self, ptx: bytes, name: str, arguments: str) -> Kernel:
+        """The function ``name`` of ``ptx``; ``arguments`` as the module ``struct`` writes them.
+
+        Raises:
+            EngineError: the driver does not take it.
+        """
+        try:
+            module = self._driver.module_from_buffer(ptx)
+            function = module.get_function(name)
+        except self._driver.Error as e:
+            raise EngineError(
+                f"the driver of {self.name} does not compile {name} ({first_line(e)})",
+                fix="install a driver for CUDA 11 or later",
+            ) from e
+        function.prepare(arguments)
+        return Kernel(function, module)
+
 
 class DeviceBuffer:
     """Memory of the device."""
@@ -124,6 +153,25 @@ class PinnedBuffer:
         allocation.free()
 
 
+class Event:
+    """A mark in a stream: what is before it is done once it is reached."""
+
+    def __init__(self, event: Any) -> None:
+        self.handle = event  # pycuda's
+
+
+class Kernel:
+    """A function that runs on the device; any thread may launch it."""
+
+    def __init__(self, function: Any, module: Any) -> None:
+        self._function = function
+        self._module = module  # must live as long
+
+    def launch(self, stream: Stream, grid: Grid, block: Grid, *arguments: object) -> None:
+        """Queues ``grid`` blocks of ``block`` threads on ``stream``."""
+        self._function.prepared_async_call(grid, block, stream.queue, *arguments)
+
+
 class Stream:
     """A queue of copies and kernels that run in order, beside those of other streams."""
 
@@ -132,6 +180,23 @@ class Stream:
         self._libcuda = libcuda
         self._stream = driver.Stream(_NON_BLOCKING)
         self.handle = int(self._stream.handle)
+
+    @property
+    def queue(self) -> Any:
+        """The same as pycuda has it."""
+        return self._stream
+
+    def copy(self, target: DeviceBuffer, source: int, nbytes: int) -> None:
+        """Queues a copy within the device, from the address ``source``."""
+        self._driver.memcpy_dtod_async(target.address, source, nbytes, self._stream)
+
+    def mark(self, event: Event) -> None:
+        """Sets ``event`` behind all that was queued."""
+        event.handle.record(self._stream)
+
+    def wait(self, event: Event) -> None:
+        """Lets what is queued from now on wait for ``event``; the caller does not wait."""
+        self._stream.wait_for_event(event.handle)
 
     def upload(self, target: DeviceBuffer, source: npt.NDArray[Any]) -> None:
         """Queues a copy of ``source``, pinned memory, to the device."""

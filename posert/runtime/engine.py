@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from posert.errors import EngineError, nearest
 from posert.gpu import first_gpu
 from posert.manifest import Backend, EngineFile, Form
-from posert.model_card import ModelCard
+from posert.model_card import InputSize, ModelCard
 from posert.runtime.cuda import INSTALL_PYCUDA
-from posert.types import Images, PoseOutput
+from posert.runtime.device.pictures import Nv12Picture
+from posert.runtime.device.placing import Placed, place
+from posert.types import Images, Letterbox, PoseOutput
 
 
 class Engine(Protocol):
@@ -32,6 +35,48 @@ class Engine(Protocol):
             EngineError: the backend failed; its own words are in the message.
         """
         ...
+
+
+@runtime_checkable
+class DeviceEngine(Engine, Protocol):
+    """An engine that takes pictures where a GPU's decoder left them; ask ``device_engine``."""
+
+    def infer_on_device(self, pictures: Sequence[Placed]) -> list[PoseOutput]:
+        """What the network says of each of ``pictures``, all of one input size.
+
+        Returns when they have been read: their memory may then change.
+
+        Raises:
+            EngineError: the backend failed; its own words are in the message.
+        """
+        ...
+
+
+def device_engine(engine: Engine) -> DeviceEngine | None:
+    """``engine`` as one that takes pictures on the device, None where it cannot.
+
+    The maps form cannot: its input is normalised on the host.
+    """
+    return engine if engine.form == "compact" and isinstance(engine, DeviceEngine) else None
+
+
+def infer_pictures(
+    engine: DeviceEngine, pictures: Sequence[Nv12Picture], card: ModelCard, size: InputSize
+) -> list[tuple[PoseOutput, Letterbox]]:
+    """What the network says of each of ``pictures``, of any sizes, and how to get to its pixels.
+
+    Calls the engine once for each size of its input that they are fitted to.
+
+    Raises:
+        EngineError: the backend failed.
+    """
+    placed = [place(picture, card.input, size, card.outputs.stride) for picture in pictures]
+    found: dict[int, PoseOutput] = {}
+    for full in dict.fromkeys(each.size for each in placed):
+        indices = [i for i, each in enumerate(placed) if each.size == full]
+        outputs = engine.infer_on_device([placed[i] for i in indices])
+        found.update(zip(indices, outputs, strict=True))
+    return [(found[i], each.letterbox) for i, each in enumerate(placed)]
 
 
 # name -> (module, function taking a card, a file and a number of threads), auto's preference first

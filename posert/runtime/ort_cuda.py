@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,9 +14,10 @@ from posert.errors import EngineError, first_line
 from posert.manifest import EngineFile, Form
 from posert.model_card import ModelCard
 from posert.runtime.cuda import Gpu, Stream, open_gpu
+from posert.runtime.device.placing import Placed, filling
 from posert.runtime.network_io import NetworkIO
 from posert.runtime.ort import onnxruntime, open_session
-from posert.runtime.slots import Array, Binding, Shape, Slots, Spec
+from posert.runtime.slots import Array, Binding, Filled, Shape, Slots, Spec
 from posert.types import Images, PoseOutput
 
 _PROVIDER: Final = "CUDAExecutionProvider"
@@ -55,7 +56,7 @@ class OrtCudaEngine:
             EngineError: onnxruntime or CUDA failed; its own words are in the message.
         """
         count = len(frames)
-        missing = (1 << (count - 1).bit_length()) - count
+        missing = _filled(count) - count
         filled = np.concatenate([frames, *[frames[-1:]] * missing]) if missing else frames
         tensors = self._run(self._io.feed(filled))
         return self._io.pictures({name: t[:count] for name, t in tensors.items()}, frames)
@@ -64,9 +65,25 @@ class OrtCudaEngine:
 class BoundOrtEngine(OrtCudaEngine):
     """The same with device buffers, page-locked memory and copies of our own."""
 
-    def __init__(self, io: NetworkIO, slots: Slots, name: str) -> None:
+    def __init__(self, io: NetworkIO, gpu: Gpu, slots: Slots, name: str) -> None:
         super().__init__(io, slots.run, name, slots.count)
+        self._gpu = gpu
         self._slots = slots
+
+    def infer_on_device(self, pictures: Sequence[Placed]) -> list[PoseOutput]:
+        """What the network says of each of ``pictures``, all of one input size.
+
+        Only of the compact form. What fills a batch up is left as it was in memory.
+
+        Raises:
+            EngineError: onnxruntime or CUDA failed; its own words are in the message.
+        """
+        count = len(pictures)
+        shape = (_filled(count), *pictures[0].size, 3)
+        fill = filling(self._gpu, pictures, self._io.card.input)
+        tensors = self._slots.run(Filled(shape, np.dtype(np.uint8), fill))
+        tensors = {name: tensor[:count] for name, tensor in tensors.items()}
+        return self._io.pictures(tensors, np.broadcast_to(np.uint8(0), shape))
 
     def close(self) -> None:
         """Frees all that it holds on the GPU."""
@@ -132,7 +149,7 @@ def open_bound(
         networks = [_Bound(sessions, io, gpu.index) for _ in range(workers or _SLOTS)]
         slots = Slots(gpu, [(network, gpu.stream()) for network in networks])
     name = f"onnxruntime (CUDA, {gpu.name}, {file.precision}, {file.form} form)"
-    return BoundOrtEngine(io, slots, name)
+    return BoundOrtEngine(io, gpu, slots, name)
 
 
 class _Sessions:
@@ -231,6 +248,11 @@ class _Bound:
     def close(self) -> None:
         self._bound = None
         self._sessions.close()
+
+
+def _filled(count: int) -> int:
+    """The size of the batch that ``count`` pictures are filled up to: 1, 2, 4, 8, ..."""
+    return 1 << (count - 1).bit_length()
 
 
 def _failure(error: Exception) -> EngineError:

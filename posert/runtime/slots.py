@@ -2,8 +2,9 @@
 
 A slot has a stream of its own and page-locked and device memory for each tensor. A call takes a
 free slot, copies its frames in, runs, and copies the results out, so while one slot copies another
-computes. What a slot does for one input shape is captured as a CUDA graph the first time, where
-the backend allows it, and replayed from then on.
+computes. Or kernels on the slot's stream make the input from what is on the device already. What a
+slot does for one input shape is captured as a CUDA graph the first time, where the backend allows
+it, and replayed from then on.
 """
 
 from __future__ import annotations
@@ -57,6 +58,22 @@ class Binding:
     kept: ExitStack = field(default_factory=ExitStack)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Filled:
+    """An input tensor that is made on the device.
+
+    ``fill`` queues on the stream what writes it to the buffer; nothing it reads may change before
+    the call that it was given to returns.
+    """
+
+    shape: Shape
+    dtype: np.dtype[Any]
+    fill: Callable[[DeviceBuffer, Stream], None]
+
+
+Feed = Array | Filled
+
+
 class Network(Protocol):
     """A backend's part of a slot: one network that one thread at a time enqueues."""
 
@@ -99,7 +116,7 @@ class Slots:
             self._free.put(slot)
         self._end = weakref.finalize(self, _close, gpu, slots)  # at the latest when Python ends
 
-    def run(self, feed: Array) -> dict[str, Array]:
+    def run(self, feed: Feed) -> dict[str, Array]:
         """The output tensors for the input tensor ``feed``, in ordinary memory.
 
         Raises:
@@ -138,12 +155,15 @@ def _close(gpu: Gpu, slots: Sequence[_Slot]) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
-    """What a slot does for one input shape."""
+    """What a slot does for one input shape, from the host or made on the device."""
 
-    feed: Array  # page-locked, as are the results
-    results: dict[str, Array]
+    put: Callable[[Feed], None]  # brings the input to where ``launch`` takes it
+    results: dict[str, Array]  # page-locked
     launch: Callable[[], None]
     kept: ExitStack  # the graph, and what the network holds for this shape
+
+
+_Key = tuple[Shape, bool]  # whether the input is made on the device
 
 
 class _Slot:
@@ -152,13 +172,13 @@ class _Slot:
         self._network = network
         self._stream = stream
         self._memory: dict[str, tuple[PinnedBuffer, DeviceBuffer]] = {}
-        self._plans: OrderedDict[Shape, _Plan] = OrderedDict()
+        self._plans: OrderedDict[_Key, _Plan] = OrderedDict()
         self._captures = network.capturable
 
-    def run(self, feed: Array) -> dict[str, Array]:
+    def run(self, feed: Feed) -> dict[str, Array]:
         with self._gpu.current():
             plan = self._plan(feed)
-            np.copyto(plan.feed, feed)
+            plan.put(feed)
             plan.launch()
             self._stream.synchronize()
             return {name: result.copy() for name, result in plan.results.items()}
@@ -172,10 +192,11 @@ class _Slot:
         self._network.close()
         self._stream.close()
 
-    def _plan(self, feed: Array) -> _Plan:
+    def _plan(self, feed: Feed) -> _Plan:
         """The plan for the shape of ``feed``; made, after one run to warm up, if it is new."""
-        if plan := self._plans.get(feed.shape):
-            self._plans.move_to_end(feed.shape)
+        key = feed.shape, isinstance(feed, Filled)
+        if plan := self._plans.get(key):
+            self._plans.move_to_end(key)
             return plan
         try:
             plan = self._made(feed)
@@ -185,10 +206,10 @@ class _Slot:
             log.info("what is kept for other input shapes is given up: %s", e)
             self._forget_plans()
             plan = self._made(feed)
-        self._keep(feed.shape, plan)
+        self._keep(key, plan)
         return plan
 
-    def _made(self, feed: Array) -> _Plan:
+    def _made(self, feed: Feed) -> _Plan:
         given = Spec(feed.shape, feed.dtype)
         outputs = dict(self._network.outputs(given))
         tensors = {self._network.input: given, **outputs}
@@ -196,32 +217,43 @@ class _Slot:
             self._grow(name, spec.nbytes)
         views = {name: self._memory[name][0].view(s.shape, s.dtype) for name, s in tensors.items()}
         addresses = {name: self._memory[name][1].address for name in tensors}
-        np.copyto(views[self._network.input], feed)
         binding = Binding(given, outputs, addresses)
-        work = self._work(binding, views)
+        put, work = self._work(binding, views, made_here=isinstance(feed, Filled))
         with ExitStack() as undo:
             undo.callback(binding.kept.close)
+            put(feed)
             work()
             self._stream.synchronize()
             if (graph := self._capture(work)) is not None:
                 binding.kept.callback(graph.close)
             undo.pop_all()
         results = {name: views[name] for name in outputs}
-        launch = graph.launch if graph is not None else work
-        return _Plan(views[self._network.input], results, launch, binding.kept)
+        return _Plan(put, results, graph.launch if graph is not None else work, binding.kept)
 
-    def _work(self, binding: Binding, views: Mapping[str, Array]) -> Callable[[], None]:
-        """Copies in, network, copies out, all queued on the slot's stream."""
+    def _work(
+        self, binding: Binding, views: Mapping[str, Array], made_here: bool
+    ) -> tuple[Callable[[Feed], None], Callable[[], None]]:
+        """What differs from call to call, and what does not: the copies and the network.
+
+        All is queued on the slot's stream; only the second part may become a graph.
+        """
         network, stream, memory = self._network, self._stream, self._memory
-        feed, buffer = views[network.input], memory[network.input][1]
+        view, buffer = views[network.input], memory[network.input][1]
+
+        def put(feed: Feed) -> None:
+            if isinstance(feed, Filled):
+                feed.fill(buffer, stream)
+            else:
+                np.copyto(view, feed)
 
         def work() -> None:
-            stream.upload(buffer, feed)
+            if not made_here:
+                stream.upload(buffer, view)
             network.enqueue(binding, stream)
             for name in binding.outputs:
                 stream.download(views[name], memory[name][1])
 
-        return work
+        return put, work
 
     def _capture(self, work: Callable[[], None]) -> Graph | None:
         if not self._captures:
@@ -248,8 +280,8 @@ class _Slot:
             pinned.close()
             raise
 
-    def _keep(self, shape: Shape, plan: _Plan) -> None:
-        self._plans[shape] = plan
+    def _keep(self, key: _Key, plan: _Plan) -> None:
+        self._plans[key] = plan
         if len(self._plans) > _SHAPES_KEPT:
             _, oldest = self._plans.popitem(last=False)
             oldest.kept.close()

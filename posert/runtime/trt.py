@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
@@ -17,8 +17,9 @@ from posert.errors import EngineError, ModelError
 from posert.manifest import EngineFile, Form
 from posert.model_card import ModelCard
 from posert.runtime.cuda import Gpu, Stream, open_gpu
+from posert.runtime.device.placing import Placed, filling
 from posert.runtime.network_io import NetworkIO
-from posert.runtime.slots import DEFAULT_SLOTS, Binding, Network, Slots, Spec
+from posert.runtime.slots import DEFAULT_SLOTS, Binding, Filled, Network, Slots, Spec
 from posert.types import Images, PoseOutput
 
 # of TensorRT's DataType, by name; trt.nptype of 8.6 needs a NumPy older than 1.24
@@ -44,7 +45,18 @@ class Range:
         Raises:
             EngineError: the frames themselves are too small or too large.
         """
-        inner = frames.shape[1:]
+        self.check(frames.shape[1:])
+        for first in range(0, len(frames), self.most[0]):
+            batch = frames[first : first + self.most[0]]
+            short = self.least[0] - len(batch)
+            yield np.concatenate([batch, *[batch[-1:]] * short]) if short > 0 else batch
+
+    def check(self, inner: tuple[int, ...]) -> None:
+        """Whether it takes inputs of this shape, the batch left out.
+
+        Raises:
+            EngineError: it does not.
+        """
         limits = zip(inner, self.least[1:], self.most[1:], strict=True)
         if not all(low <= side <= high for side, low, high in limits):
             expected = f"{_written(self.least[1:])} to {_written(self.most[1:])}"
@@ -54,19 +66,16 @@ class Range:
                 expected=_written(self.least[1:]) if self.least == self.most else expected,
                 fix="build one with posert build-engine --size HxW",
             )
-        for first in range(0, len(frames), self.most[0]):
-            batch = frames[first : first + self.most[0]]
-            short = self.least[0] - len(batch)
-            yield np.concatenate([batch, *[batch[-1:]] * short]) if short > 0 else batch
 
 
 class TrtEngine:
     """A TensorRT engine in execution slots; thread-safe."""
 
-    def __init__(self, io: NetworkIO, takes: Range, slots: Slots, name: str) -> None:
+    def __init__(self, io: NetworkIO, takes: Range, gpu: Gpu, slots: Slots, name: str) -> None:
         self.name = name
         self.workers = slots.count
         self._io = io
+        self._gpu = gpu
         self._takes = takes
         self._slots = slots
 
@@ -85,6 +94,34 @@ class TrtEngine:
         return self._io.pictures(
             {name: tensor[: len(frames)] for name, tensor in tensors.items()}, frames
         )
+
+    def infer_on_device(self, pictures: Sequence[Placed]) -> list[PoseOutput]:
+        """What the network says of each of ``pictures``, all of one input size.
+
+        Only of the compact form.
+
+        Raises:
+            EngineError: TensorRT failed, or the engine does not take this size.
+        """
+        size = (*pictures[0].size, 3)
+        self._takes.check(size)
+        most = self._takes.most[0]
+        return [
+            output
+            for first in range(0, len(pictures), most)
+            for output in self._batch_on_device(pictures[first : first + most], size)
+        ]
+
+    def _batch_on_device(
+        self, pictures: Sequence[Placed], size: tuple[int, ...]
+    ) -> list[PoseOutput]:
+        """As many as the engine takes; what fills the batch up is left as it was in memory."""
+        count = len(pictures)
+        shape = (max(count, self._takes.least[0]), *size)
+        fill = filling(self._gpu, pictures, self._io.card.input)
+        tensors = self._slots.run(Filled(shape, np.dtype(np.uint8), fill))
+        used = {name: tensors[name][:count] for name in self._io.outputs}
+        return self._io.pictures(used, np.broadcast_to(np.uint8(0), shape))
 
     def close(self) -> None:
         """Frees all that it holds on the GPU."""
@@ -142,7 +179,7 @@ def make_engine(
         keep = (runtime, engine)  # contexts do not keep them alive in all versions
         takes = _tensors(library, engine, io, file)
         networks = list(_networks(keep, said, io, workers or DEFAULT_SLOTS, gpu))
-        return TrtEngine(io, takes, Slots(gpu, networks), name)
+        return TrtEngine(io, takes, gpu, Slots(gpu, networks), name)
 
 
 def _read(file: EngineFile) -> bytes:

@@ -8,6 +8,7 @@ context, memory that is freed, waiting for the device inside a capture.
 from __future__ import annotations
 
 import ctypes
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from making.nv12 import resized, to_bgr
 from posert.runtime.cuda import Gpu
+from posert.runtime.device.colours import Factors
 
 Work = Callable[[], None]
 INVALID, UNSUPPORTED = 1, 900  # CUDA_ERROR_INVALID_VALUE, ..._STREAM_CAPTURE_UNSUPPORTED
@@ -39,7 +42,7 @@ class FakeDriver:
         self.graphs: dict[int, list[Work]] = {}
         self.launches = 0
         self._local = threading.local()
-        self._next = iter(range(0x1000, 1 << 40, 0x1000))
+        self._next = iter(range(1 << 28, 1 << 48, 1 << 28))
         driver = self
 
         class Device:
@@ -60,7 +63,7 @@ class FakeDriver:
             def __init__(self, flags: int) -> None:
                 super().__init__(driver, flags)
 
-        self.Device, self.Stream = Device, Stream
+        self.Device, self.Stream, self.Event = Device, Stream, FakeEvent
 
     def init(self) -> None: ...
 
@@ -104,15 +107,34 @@ class FakeDriver:
         self.check_current()
         stream.queue(lambda: np.copyto(target, self.read(source, target.shape, target.dtype)))
 
+    def memcpy_dtod_async(self, target: int, source: int, nbytes: int, stream: FakeStream) -> None:
+        self.check_current()
+        stream.queue(lambda: self.write(target, self.read(source, (nbytes,), np.uint8)))
+
+    def module_from_buffer(self, ptx: bytes) -> FakeModule:
+        self.check_current()
+        assert ptx.endswith(b"\0")
+        return FakeModule(self)
+
     def read(self, address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        return self.memory[address][:nbytes].view(dtype).reshape(shape)
+        return self._from(address)[:nbytes].view(dtype).reshape(shape)
 
     def write(self, address: int, values: npt.NDArray[Any]) -> None:
-        self.memory[address][: values.nbytes] = np.ascontiguousarray(values).view(np.uint8).ravel()
+        self._from(address)[: values.nbytes] = np.ascontiguousarray(values).view(np.uint8).ravel()
+
+    def _from(self, address: int) -> npt.NDArray[np.uint8]:
+        """The bytes from ``address`` to the end of its allocation."""
+        if address in self.memory:
+            return self.memory[address]
+        start = max(at for at in self.memory if at < address)
+        assert address - start < self.memory[start].nbytes
+        return self.memory[start][address - start :]
 
 
 class FakeContext:
+    handle = 1
+
     def __init__(self, driver: FakeDriver) -> None:
         self._driver = driver
 
@@ -174,6 +196,74 @@ class FakeStream:
             raise CudaError("operation not permitted when stream is capturing")
         while self.waiting:
             self.waiting.pop(0)()
+
+    def wait_for_event(self, event: FakeEvent) -> None:
+        self.queue(event.reach)
+
+
+class FakeEvent:
+    """Reached when what its stream had queued before it is done."""
+
+    def __init__(self, flags: int) -> None:
+        self._stream: FakeStream | None = None
+        self._reached = True
+
+    def record(self, stream: FakeStream) -> None:
+        self._stream, self._reached = stream, False
+        stream.queue(self._set)
+
+    def reach(self) -> None:
+        while not self._reached:
+            assert self._stream is not None
+            self._stream.waiting.pop(0)()
+
+    def _set(self) -> None:
+        self._reached = True
+
+
+class FakeModule:
+    """The kernel ``resize_nv12``, as NumPy does it."""
+
+    def __init__(self, driver: FakeDriver) -> None:
+        self._driver = driver
+
+    def get_function(self, name: str) -> FakeModule:
+        assert name == "resize_nv12"
+        return self
+
+    def prepare(self, arguments: str) -> None:
+        assert struct.calcsize(arguments) == 2048 + 8 + 12
+
+    def prepared_async_call(
+        self, grid: Any, block: Any, stream: FakeStream, batch: bytes, target: int, *input: int
+    ) -> None:
+        self._driver.check_current()
+        width, height, fill = input
+        assert grid[0] * block[0] >= width
+        assert grid[1] * block[1] >= height
+        pictures = list(struct.iter_unpack("2Q12i", batch))
+        assert len(pictures) == grid[2]
+
+        def work() -> None:
+            full = [self._resized(picture, height, width, fill) for picture in pictures]
+            self._driver.write(target, np.stack(full))
+
+        stream.queue(work)
+
+    def _resized(
+        self, picture: tuple[int, ...], height: int, width: int, fill: int
+    ) -> npt.NDArray[np.uint8]:
+        luma, chroma, pitch, w, h, inner_width, inner_height, averaged, *factors = picture
+        assert pitch == w
+        assert averaged == (inner_width <= w and inner_height <= h)
+        planes = (
+            self._driver.read(luma, (h, w), np.uint8),
+            self._driver.read(chroma, (h // 2, w // 2, 2), np.uint8),
+        )
+        full = np.full((height, width, 3), fill, np.uint8)
+        bgr = to_bgr(*planes, Factors(*factors))
+        full[:inner_height, :inner_width] = resized(bgr, inner_height, inner_width)
+        return full
 
 
 class FakeLibcuda:

@@ -1,0 +1,1 @@
+"""Pictures that stay in a GPU's memory, and how they become a network's input there."""
