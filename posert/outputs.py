@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 
 from posert.errors import ConfigError, OutputError
+from posert.runtime.sinks import stream_address
 from posert.runtime.sinks.video import check_ending
 from posert.runtime.sources.inputs import is_picture
 from posert.settings import RunSettings
@@ -35,12 +36,14 @@ def plan_outputs(names: list[str], settings: RunSettings) -> list[Path | None]:
 
 
 def _planned(names: list[str], output: Path) -> list[Path]:
-    one_file = bool(output.suffix) and not os.path.isdir(output)
+    sent = stream_address(output) is not None
+    one_file = sent or (bool(output.suffix) and not os.path.isdir(output))
     if one_file and len(names) != 1:
         raise ConfigError(f"-o {output}", got=f"{len(names)} inputs", expected="a folder for them")
     planned = [output] if one_file else _in_folder(names, output)
-    for name, path in zip(names, planned, strict=True):
-        _check_ending(name, path)
+    if not sent:
+        for name, path in zip(names, planned, strict=True):
+            _check_ending(name, path)
     return planned
 
 

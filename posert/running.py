@@ -19,7 +19,7 @@ from posert.runtime.outlet import WriteImage
 from posert.runtime.pipeline import Files, Job, OnFrame, Stages, Tally, process
 from posert.runtime.sinks import data_sinks, picture_writer, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
-from posert.runtime.sources.capture import is_address
+from posert.runtime.sources.addresses import is_address
 from posert.runtime.sources.inputs import expand, open_source
 from posert.runtime.sources.source import Source, Span
 from posert.settings import RunSettings, read_settings
@@ -135,11 +135,18 @@ def _job(
         writers: list[WriteImage] = [sheet.write] if sheet is not None else []
         if output is None:
             return Files(writers, lambda: None)
-        tally.outputs = [str(output)]
         if source.info.still:
+            tally.outputs = [output]
             return Files([*writers, picture_writer(output)], lambda: None)
-        write, close = video_writer(output, source.info, settings.encoder)
-        return Files([*writers, write], close)
+        video = video_writer(output, source.info, settings.encoder, settings.segment)
+
+        def close() -> None:
+            try:
+                video.close()
+            finally:
+                tally.outputs = video.paths
+
+        return Files([*writers, video.write], close)
 
     looked_at = output is not None or sheet is not None
     return Job(tally, opened, files if looked_at else None)

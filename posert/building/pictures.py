@@ -13,7 +13,7 @@ import numpy as np
 
 from posert.config import shipped
 from posert.errors import InputError
-from posert.runtime.sources.capture import is_address
+from posert.runtime.sources.addresses import is_address
 from posert.runtime.sources.inputs import expand, open_source
 from posert.runtime.sources.source import Source, Span
 from posert.types import Image

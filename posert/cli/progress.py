@@ -126,7 +126,7 @@ def _say(text: str) -> None:
 
 def _written(report: Report) -> list[str]:
     """A line for each file that is there, or one for the many of a folder."""
-    own = [Path(output) for tally in report.sources if tally.frames for output in tally.outputs]
+    own = [path for tally in report.sources if tally.frames for path in tally.outputs]
     folders: dict[Path, list[Path]] = {}
     for path in (*own, *report.outputs):
         if str(path) != "-" and os.path.exists(path):

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -44,7 +45,7 @@ class Tally:
     skipped: int = 0  # damaged frames left out
     dropped: int = 0  # frames of a live source that came too fast
     capped: Capped = Capped()
-    outputs: list[str] = field(default_factory=list)
+    outputs: list[Path] = field(default_factory=list)  # once they are complete
     error: PosertError | None = None  # why it ended early
     health: Health | None = None  # of a live source
     ages_s: deque[float] = field(default_factory=lambda: deque(maxlen=_AGES_KEPT))

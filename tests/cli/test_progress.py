@@ -24,7 +24,7 @@ def written(folder: Path, count: int) -> list[Tally]:
     tallies = []
     for i in range(count):
         (folder / f"{i}.png").write_bytes(b"")
-        tallies.append(Tally(f"{i}.png", frames=1, outputs=[str(folder / f"{i}.png")]))
+        tallies.append(Tally(f"{i}.png", frames=1, outputs=[folder / f"{i}.png"]))
     return tallies
 
 
