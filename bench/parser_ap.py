@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from posert.evaluate import evaluate
 from posert.pose import Pose
 from posert.postprocess import ParserSettings, parse_maps
 from posert.postprocess.group import assemble, assign, connect, mean_confidence
 from posert.postprocess.grow import choose_links, grow_people
-from posert.postprocess.links import score_links, smooth_fields
+from posert.postprocess.links import all_pairs, score_links, smooth_fields
 from posert.postprocess.parser import AGREEMENT, best_first
 from posert.postprocess.peaks import find_peaks, fit_peaks, refine_peaks
 from posert.postprocess.topology import Topology
@@ -60,7 +63,10 @@ class Variant:
     agreement: float = 0.0  # least share of a link's points that lie in its field
     settings: ParserSettings = REFERENCE
 
-    def __call__(self, maps: PoseOutput) -> People:
+    def __call__(self, maps: Sequence[PoseOutput]) -> list[People]:
+        return [people for each in maps for people in self._parse(each)]
+
+    def _parse(self, maps: PoseOutput) -> list[People]:
         assert isinstance(maps, PoseMaps)  # of the maps form
         topology, settings = self.topology, self.settings
         peaks = find_peaks(maps.cmap, settings.threshold, settings.window, settings.max_peaks)
@@ -70,12 +76,13 @@ class Variant:
             else refine_peaks(peaks, maps.cmap, settings.window)
         )
         paf = smooth_fields(maps.paf) if self.smooth else maps.paf
-        scores = score_links(paf, peaks, topology, settings.samples, self.agreement)
+        pairs = all_pairs(peaks, topology)
+        scores = score_links(paf, peaks, pairs, topology, settings.samples, self.agreement)
         if not self.grow:
-            pairs = assign(scores, settings.link_threshold, reference=True)
-            members = connect(pairs, peaks, topology)
+            chosen = assign(pairs, scores, settings.link_threshold, reference=True)
+            members = connect(np.stack([pairs.a[chosen], pairs.b[chosen]], axis=1), peaks)
             return assemble(members, mean_confidence(members, peaks), peaks, settings)
-        links = choose_links(scores, peaks, topology, settings.link_threshold)
+        links = choose_links(pairs, scores, peaks, settings.link_threshold)
         members, support = grow_people(links, peaks)
         if not self.by_links:
             return assemble(members, mean_confidence(members, peaks), peaks, settings)
@@ -90,7 +97,10 @@ class Whole:
     topology: Topology
     settings: ParserSettings
 
-    def __call__(self, maps: PoseOutput) -> People:
+    def __call__(self, maps: Sequence[PoseOutput]) -> list[People]:
+        return [self._parse(each) for each in maps]
+
+    def _parse(self, maps: PoseOutput) -> People:
         assert isinstance(maps, PoseMaps)  # of the maps form
         fields = ParserSettings.__dataclass_fields__
         settings = {name: getattr(self.settings, name) for name in fields}
