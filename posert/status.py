@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import threading
 import time
@@ -95,7 +96,7 @@ class StatusFile:
             "pid": os.getpid(),
             "frames": sum(source.frames for source in self._sources),
             "exit_code": exit_code,
-            "sources": [asdict(source) for source in self._sources],
+            "sources": [_plain(source) for source in self._sources],
         }
         part = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
@@ -110,6 +111,12 @@ class StatusFile:
             self.failures += 1
             if self.failures == 1:
                 log.warning("%s: the status cannot be written: %s", self._path, first_line(e))
+
+
+def _plain(source: SourceStatus) -> dict[str, Any]:
+    """For JSON, which has no NaN."""
+    unknown = source.age_s is None or math.isnan(source.age_s)
+    return {**asdict(source), "age_s": None if unknown else source.age_s}
 
 
 def read_status(path: Path) -> Status:

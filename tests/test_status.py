@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from pathlib import Path
 from threading import Thread
@@ -39,6 +40,12 @@ def test_a_status_is_read_as_it_was_written(tmp_path: Path) -> None:
     data = json.loads(path.read_text())
     assert (data["frames"], data["pid"], data["exit_code"]) == (47, os.getpid(), None)
     assert data["time"].endswith("Z")
+
+
+def test_an_age_that_is_not_a_number_is_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    StatusFile(path).update([SourceStatus("door", "live", age_s=math.nan)])
+    assert read_status(path).sources == (SourceStatus("door", "live"),)
 
 
 def test_it_is_written_once_a_second_at_most(tmp_path: Path) -> None:
