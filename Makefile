@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COMPLETE := $(VENV)/.complete
 
-.PHONY: help setup demo test lint check-types check-layers pytest test-oldest bench clip clean
+.PHONY: help setup demo test lint check-types check-layers pytest test-oldest test-gst bench clip clean
 
 help:  ## This list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -24,7 +24,7 @@ $(COMPLETE): $(READY) scripts/large.txt
 demo: $(READY)  ## The main job on the shipped clip: out/demo.mp4, out/demo.jsonl, out/demo.png.
 	$(BIN)/posert run demo/walkers.mp4 -o out/demo.mp4 --jsonl out/demo.jsonl --contact-sheet out/demo.png
 
-test: lint check-types check-layers pytest test-oldest  ## All that CI runs.
+test: lint check-types check-layers pytest test-oldest test-gst  ## All that CI runs.
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -46,6 +46,13 @@ $(VENV)-oldest/.ready: pyproject.toml scripts/oldest.txt scripts/setup.sh
 	CONSTRAINTS=scripts/oldest.txt sh scripts/setup.sh $(VENV)-oldest
 	@touch $@
 
+test-gst: $(VENV)-gst/.ready  ## The tests of GStreamer, with Debian's OpenCV and plug-ins (installed as root or by sudo).
+	POSERT_REQUIRE_GST=1 $(VENV)-gst/bin/python -m pytest -m gst
+
+$(VENV)-gst/.ready: pyproject.toml scripts/debian-packages-gst.txt scripts/requirements.py scripts/setup.sh
+	PYTHON=/usr/bin/python3 SYSTEM_OPENCV=1 PACKAGES=scripts/debian-packages-gst.txt sh scripts/setup.sh $(VENV)-gst
+	@touch $@
+
 bench: $(READY)  ## Time the parser, and a whole run against its ideal.
 	$(BIN)/python bench/parse_maps.py
 	$(BIN)/posert bench
@@ -55,4 +62,4 @@ clip: $(READY)  ## Render the shipped clip anew (20 minutes; installs anny, pyvi
 	$(BIN)/python demo/render_walkers.py
 
 clean:  ## Remove what was made.
-	rm -rf $(VENV) $(VENV)-oldest out .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-gst out .mypy_cache .pytest_cache .ruff_cache

@@ -15,6 +15,7 @@ from making.networks import dots_network
 
 from posert.errors import EngineError
 from posert.runtime.cuda import Gpu, open_gpu
+from posert.runtime.video_io import why_no_gst
 
 SHARED = Path(os.environ.get("POSERT_SHARED") or Path(__file__).parents[2] / "shared").resolve()
 
@@ -40,6 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "shared" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared)
+        if "gst" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.gst)
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason=f"no {SHARED}"))
 
@@ -76,6 +79,15 @@ def no_threads_left() -> Iterator[None]:
     for thread in left:
         thread.join(timeout=5)
     assert not [t.name for t in left if t.is_alive()]
+
+
+@pytest.fixture(scope="session")
+def gst() -> None:
+    """OpenCV's GStreamer works here; a test that takes it is marked gst."""
+    if why := why_no_gst():
+        if os.environ.get("POSERT_REQUIRE_GST") == "1":
+            pytest.fail(f"POSERT_REQUIRE_GST=1, but: {why}")
+        pytest.skip(why)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""GStreamer pipelines as text, by pure functions of what elements there are."""
