@@ -37,7 +37,7 @@ def parse_batch(
     A peak whose score is not finite counts as 0 and so as none, a link score likewise.
 
     Many pictures in one call are faster than one by one: most of the time of one is that of
-    some eighty calls of NumPy, whatever the size of their arrays.
+    some hundred calls of NumPy, whatever the size of their arrays.
 
     Raises:
         ValueError: the tensors do not fit the topology or each other.
