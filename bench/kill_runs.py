@@ -100,11 +100,14 @@ def _kept(taken: list[tuple[str, float]]) -> tuple[int, bool, bool]:
 def shown(path: Path) -> tuple[list[float], bool]:
     """When each frame that can be decoded is shown, seconds, and whether the end is torn."""
     times: list[float] = []
-    with av.open(str(path)) as container:
-        try:
-            times += [float(frame.time or 0.0) for frame in container.decode(video=0)]
-        except av.error.InvalidDataError:  # players leave it out
-            return times, True
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                times.append(float(frame.time or 0.0))
+    except av.error.EOFError:  # Matroska without its first cluster: nothing was to be kept yet
+        return times, False
+    except av.error.InvalidDataError:  # players leave it out
+        return times, True
     return times, False
 
 

@@ -24,6 +24,7 @@ from making.numbered import numbered, numbers_of
 import posert.runtime.sinks.audio as audio
 from posert.errors import OutputError
 from posert.runtime.sinks.disk import DiskSync
+from posert.runtime.sinks.sink import TextFile
 from posert.runtime.sinks.video import VideoWriter
 from posert.types import SourceInfo
 
@@ -186,6 +187,16 @@ def test_a_file_removed_at_the_very_end_is_told(tmp_path: Path) -> None:
     (tmp_path / "o.mp4").unlink()
     with pytest.raises(OutputError, match="leave it in its place"):
         writer.close()
+
+
+def test_removed_data_are_told(tmp_path: Path) -> None:
+    before = threading.active_count()
+    file = TextFile(tmp_path / "o.jsonl")
+    file.write("{}\n")
+    (tmp_path / "o.jsonl").unlink()
+    with pytest.raises(OutputError, match=r"o\.jsonl: cannot be written: got it was removed"):
+        file.close()
+    assert threading.active_count() == before
 
 
 def test_a_folder_that_may_not_be_written_any_more_keeps_the_file(tmp_path: Path) -> None:

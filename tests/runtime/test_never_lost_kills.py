@@ -68,8 +68,9 @@ Segments.write = counted
 
 
 def test_sigterm_completes_all_segments(source: Path, tmp_path: Path, dots: Path) -> None:
-    arguments = ["-o", tmp_path / "o.mp4", "--segment", "1", "--jsonl", tmp_path / "o.jsonl"]
-    outcome = ended(start("run", source, "--model", dots, *arguments, before=AT_FRAME_60))
+    arguments: list[str | Path] = ["--model", dots, "-o", tmp_path / "o.mp4", "--segment", "1"]
+    arguments += ["--jsonl", tmp_path / "o.jsonl"]
+    outcome = ended(start("run", source, *arguments, before=AT_FRAME_60))
     assert outcome.code == 143, outcome.err
     counts = [len(times(path)) for path in sorted(tmp_path.glob("o-*.mp4"))]
     assert len(read_lines(tmp_path / "o.jsonl")) == sum(counts) > 60

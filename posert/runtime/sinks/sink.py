@@ -94,13 +94,15 @@ class TextFile:
     def close(self, end: str = "") -> None:
         """Writes ``end`` and closes it; after an error that was told, in silence."""
         try:
-            self._file.write(end)
-            if self._file is sys.stdout:
-                self._file.flush()
-            else:
-                self._file.close()
-            if self._disk is not None:
-                self._disk.close()
+            try:
+                self._file.write(end)
+                if self._file is sys.stdout:
+                    self._file.flush()
+                else:
+                    self._file.close()
+            finally:
+                if self._disk is not None:
+                    self._disk.close()
         except OSError as e:
             if not self._failed:
                 raise unwritable(self._path, e) from e
