@@ -39,7 +39,8 @@ class Remembering:
     """An engine that runs its network once a picture, so that every variant sees the same maps."""
 
     def __init__(self, engine: Engine) -> None:
-        self.name, self.workers, self.form = engine.name, engine.workers, engine.form
+        self.name, self.form = engine.name, engine.form
+        self.workers, self.batch = engine.workers, engine.batch
         self._engine = engine
         self._outputs: dict[bytes, list[PoseOutput]] = {}
 

@@ -7,25 +7,30 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from posert.errors import PosertError
 from posert.outputs import plan_outputs
 from posert.pose import Pose
 from posert.postprocess.draw import draw_people
 from posert.report import Report, close_status, status_kept
+from posert.runtime.engine import device_engine
 from posert.runtime.outlet import WriteImage
 from posert.runtime.pipeline import Files, Job, OnFrame, Stages, Tally, process
 from posert.runtime.sinks import data_sinks, picture_writer, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
 from posert.runtime.sources.addresses import is_address
 from posert.runtime.sources.inputs import expand, open_source
-from posert.runtime.sources.source import Source, Span
+from posert.runtime.sources.source import Reading, Source, Span
 from posert.settings import RunSettings, read_settings
 from posert.types import Image, People
 
 log = logging.getLogger(__name__)
+
+_FILES_ON_DEVICE: Final = 16  # at once where NVDEC decodes: fewer leave it idle
+_READERS_ON_DEVICE: Final = 4  # threads: decoding leaves Python's lock, more only disturb it
 
 
 def run(
@@ -114,20 +119,31 @@ def _run_all(
         sheet = ContactSheet(settings.contact_sheet) if settings.contact_sheet else None
         if sheet is not None:
             files.callback(sheet.close)
-        jobs = [_job(tally, output, sheet, settings) for tally, output in work]
-        stages = Stages(pose.estimator, draw, sinks, settings.at_once or 1)
+        on_device = device_engine(pose.engine) is not None
+        reading = replace(settings.reading, on_device=on_device)
+        jobs = [_job(tally, output, sheet, settings, reading, stop) for tally, output in work]
+        stages = Stages(
+            pose.estimator, draw, sinks,
+            at_once=settings.at_once or (_FILES_ON_DEVICE if reading.on_device else 1),
+            readers=_READERS_ON_DEVICE if reading.on_device else None,
+        )  # fmt: skip
         span = Span(settings.start, settings.every, settings.max_frames)
         process(jobs, span, stages, stop, _one_at_a_time(on_frame))
 
 
 def _job(
-    tally: Tally, output: Path | None, sheet: ContactSheet | None, settings: RunSettings
+    tally: Tally,
+    output: Path | None,
+    sheet: ContactSheet | None,
+    settings: RunSettings,
+    reading: Reading,
+    stop: threading.Event,
 ) -> Job:
     """One source and the files that its drawn frames go to."""
     span = Span(settings.start, settings.every, settings.max_frames)
 
     def opened() -> Source:
-        source = open_source(tally.source, settings.reading)
+        source = open_source(tally.source, reading, stop)
         tally.expected = span.expected(source.info)
         return source
 

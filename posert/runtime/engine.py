@@ -22,6 +22,7 @@ class Engine(Protocol):
 
     name: str  # backend, device, precision and form, for the report
     workers: int  # threads that together keep the device busy
+    batch: int  # pictures a call that serve it best, where so many wait
 
     @property
     def form(self) -> Form:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from posert.model_card import InputSize, ModelCard
-from posert.runtime.engine import Engine
+from posert.runtime.device.pictures import Nv12Picture
+from posert.runtime.engine import Engine, device_engine, infer_pictures
 from posert.runtime.preprocess import fit
 from posert.runtime.timing import StageTimes
 from posert.types import Frame, Image, Letterbox, People, PoseOutput
@@ -24,7 +25,6 @@ class Estimator:
     engine: Engine
     size: InputSize
     parse: Parse
-    batch_most: int = 1  # pictures a call that serve the engine best
     times: StageTimes = field(default_factory=StageTimes)
 
     def __call__(self, image: Image) -> People:
@@ -46,23 +46,35 @@ class Estimator:
             EngineError: the backend failed.
         """
         with self.times.measure("engine", len(frames)):
-            outputs = self._infer([frame.image for frame in frames])
+            outputs = self._infer(frames)
         with self.times.measure("parse", len(frames)):
             found = self.parse([output for output, _ in outputs])
             return [to_source(p, box) for p, (_, box) in zip(found, outputs, strict=True)]
 
-    def _infer(self, images: list[Image]) -> list[tuple[PoseOutput, Letterbox]]:
+    def _infer(self, frames: Sequence[Frame]) -> list[tuple[PoseOutput, Letterbox]]:
+        """Pictures on the device stay there where the engine takes them; others are fitted here."""
+        engine = device_engine(self.engine)
+        there: dict[int, Nv12Picture] = {}
+        if engine is not None:
+            pictures = ((i, frame.picture) for i, frame in enumerate(frames))
+            there = {i: picture for i, picture in pictures if isinstance(picture, Nv12Picture)}
+        here = [i for i in range(len(frames)) if i not in there]
+        found = dict(zip(here, self._infer_images([frames[i].image for i in here]), strict=True))
+        if engine is not None and there:
+            outputs = infer_pictures(engine, list(there.values()), self.card, self.size)
+            found.update(zip(there, outputs, strict=True))
+        return [found[i] for i in range(len(frames))]
+
+    def _infer_images(self, images: list[Image]) -> list[tuple[PoseOutput, Letterbox]]:
         """Calls the engine once for each size of its input that ``images`` are fitted to."""
         card = self.card
         fitted = [fit(image, card.input, self.size, card.outputs.stride) for image in images]
-        outputs: list[PoseOutput | None] = [None] * len(images)
+        found: dict[int, PoseOutput] = {}
         for shape in dict.fromkeys(picture.shape for picture, _ in fitted):
             places = [i for i, (picture, _) in enumerate(fitted) if picture.shape == shape]
-            found = self.engine.infer(np.stack([fitted[i][0] for i in places]))
-            for place, output in zip(places, found, strict=True):
-                outputs[place] = output
-        letterboxes = (letterbox for _, letterbox in fitted)
-        return [(o, box) for o, box in zip(outputs, letterboxes, strict=True) if o is not None]
+            outputs = self.engine.infer(np.stack([fitted[i][0] for i in places]))
+            found.update(zip(places, outputs, strict=True))
+        return [(found[i], letterbox) for i, (_, letterbox) in enumerate(fitted)]
 
     def infer(self, image: Image) -> tuple[PoseOutput, Letterbox]:
         """What the network says of ``image``, and how to get from cells to its pixels."""

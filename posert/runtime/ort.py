@@ -18,6 +18,7 @@ class OrtEngine:
     def __init__(self, io: NetworkIO, session: Any, name: str, workers: int) -> None:
         self.name = name
         self.workers = workers
+        self.batch = 1  # more at once gain nothing on a CPU
         self._io = io
         self._session = session
 

@@ -96,7 +96,8 @@ class Stages:
     estimate: Estimator
     draw: Draw
     sinks: list[Sink]
-    at_once: int = 1  # sources read at once, of those without a turn of their own
+    at_once: int = 1  # files read at once; live sources all are
+    readers: int | None = None  # threads that read them; None: one a file
 
 
 OnFrame = Callable[[Tally], None]  # called after each frame, from any thread
@@ -116,8 +117,9 @@ def process(
     orders = [Order(run, run.open, own_turn=run.job.tally.live) for run in runs]
     estimate, workers = stages.estimate, stages.estimate.engine.workers
     scheduler = Scheduler(
-        orders, span, estimate.times, most=estimate.batch_most, at_once=stages.at_once
-    )
+        orders, span, estimate.times,
+        most=estimate.engine.batch, at_once=stages.at_once, readers=stages.readers,
+    )  # fmt: skip
     live = any(job.tally.live for job in jobs)
     depth = max(1, workers - 1) if live else workers + 2  # what waits here grows old
 

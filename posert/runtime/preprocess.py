@@ -49,7 +49,7 @@ def fit(image: Image, card: InputCard, size: InputSize, stride: int) -> tuple[Im
     Returns:
         The picture, uint8 (h, w, 3) BGR, and the mapping back to the original's own pixels.
     """
-    (height, width), (inner_h, inner_w) = _sizes(image.shape[:2], card, size)
+    (height, width), (inner_h, inner_w) = sizes(image.shape[:2], card, size)
     shrinks = inner_w < image.shape[1]  # averaging then gives +0.013 AP over picking neighbours
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     scaled = cv2.resize(image, (inner_w, inner_h), interpolation=method)
@@ -66,7 +66,7 @@ def normalise(frames: Images, card: InputCard) -> Float32:
     return np.stack(planes, axis=1)
 
 
-def _sizes(
+def sizes(
     picture: tuple[int, int], card: InputCard, size: InputSize
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """The input's (height, width), and that of the scaled picture inside it."""

@@ -14,6 +14,7 @@ class ReplayEngine:
     """Returns ``recorded`` one after the other, whatever the pictures show, then starts over."""
 
     name = "replay"
+    batch = 1
     workers = 1  # the order of calls is the order of the recording
 
     def __init__(self, recorded: Sequence[PoseOutput]) -> None:

@@ -25,6 +25,7 @@ Owner = TypeVar("Owner")
 _POLL_S: Final = 0.1  # how often a waiting thread looks whether it should stop
 _PATIENCE_S: Final = 2.0  # how long a source that does not answer is waited for at the end
 _WAITING: Final = 4  # decoded frames of a file that may wait
+_LINGER_S: Final = 0.005  # how long a frame waits for others to fill its batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +137,29 @@ class Scheduler(Generic[Owner]):
         with self._lock:
             while not self._turns and self._open and not stop.is_set():
                 self._ready.wait(_POLL_S)
+            self._linger()
             if self._fault is not None:
                 raise self._fault
             while self._turns and len(batch) < self._most and not stop.is_set():
                 feed = self._turns.popleft()
                 feed.in_turn = False
                 batch.append((feed.order.owner, self._next_of(feed)))
-                self._line_up(feed)
+                self._line_up(feed, first=feed.closed)  # files one by one come one by one
         return batch
+
+    def _linger(self) -> None:
+        """Waits a moment for a full batch: an engine takes many frames as fast as a few."""
+        until = time.monotonic() + _LINGER_S
+        while (
+            sum(len(feed.waiting) for feed in self._turns) < min(self._most, self._expected())
+            and (left := until - time.monotonic()) > 0
+        ):
+            self._ready.wait(left)
+
+    def _expected(self) -> int:
+        """How many frames may come to wait before one is taken."""
+        open_ = (feed for feed in self._feeds.values() if feed.source and not feed.closed)
+        return sum(1 if self._live(feed) else _WAITING for feed in open_)
 
     def _next_of(self, feed: _Feed[Owner]) -> Frame | End:
         item = feed.waiting.popleft()
@@ -234,10 +250,13 @@ class Scheduler(Generic[Owner]):
         self._line_up(feed)
         self._ready.notify()
 
-    def _line_up(self, feed: _Feed[Owner]) -> None:
+    def _line_up(self, feed: _Feed[Owner], *, first: bool = False) -> None:
         if feed.waiting and not feed.in_turn:
             feed.in_turn = True
-            self._turns.append(feed)
+            if first:
+                self._turns.appendleft(feed)
+            else:
+                self._turns.append(feed)
 
     def _live(self, feed: _Feed[Owner]) -> bool:
         return feed.source is not None and feed.source.info.live

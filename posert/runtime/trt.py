@@ -74,6 +74,7 @@ class TrtEngine:
     def __init__(self, io: NetworkIO, takes: Range, gpu: Gpu, slots: Slots, name: str) -> None:
         self.name = name
         self.workers = slots.count
+        self.batch = takes.most[0]
         self._io = io
         self._gpu = gpu
         self._takes = takes

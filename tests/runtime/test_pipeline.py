@@ -85,6 +85,7 @@ class FailingEngine:
     """Fails at its third picture."""
 
     name = "failing"
+    batch = 1
     workers = 2
     form: Form = "maps"
 

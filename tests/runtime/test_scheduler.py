@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -75,17 +76,17 @@ def test_every_frame_of_every_file_comes_in_order_with_one_end() -> None:
 
 
 def test_sources_take_turns() -> None:
-    """All have frames waiting when the batches are asked for."""
-    sources = [Fake(name, 3) for name in "abcd"]
+    """All have four frames waiting, and more to send, when batches are asked for again."""
+    sources = [Fake(name, 100) for name in "abcd"]
     batches = scheduler(sources, most=6).batches(threading.Event())
-    next(batches)  # starts the threads
-    for source in sources:
-        assert source.closed.wait(PATIENCE_S)  # all sent
-    rest = list(batches)
-    assert rest
-    for batch in rest:
-        counts = Counter(name for name, _ in batch).values()
-        assert max(counts) - min(counts) <= 1
+    for _ in range(5):
+        taken = next(batches)
+        while min(source.sent for source in sources) < 5:
+            time.sleep(0.001)
+    counts = Counter(name for name, _ in taken).values()
+    assert len(counts) == 4
+    assert max(counts) - min(counts) <= 1
+    batches.close()
 
 
 def test_files_wait_to_be_taken() -> None:

@@ -9,7 +9,7 @@ from posert.model_card import InputCard, InputSize
 from posert.runtime.cuda import DeviceBuffer, Gpu, Stream
 from posert.runtime.device.pictures import Nv12Picture
 from posert.runtime.device.resize import resizer
-from posert.runtime.preprocess import _sizes as sizes
+from posert.runtime.preprocess import sizes
 from posert.types import Letterbox
 
 
