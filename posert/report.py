@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from posert.errors import SOME_INPUTS_FAILED, PosertError
 from posert.runtime.pipeline import Tally
 from posert.runtime.timing import StageTime
 from posert.status import SourceStatus, StatusFile
-
-_STATUS_EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,31 +49,31 @@ class Report:
 
 
 @contextmanager
-def status_kept(path: Path | None, tallies: Sequence[Tally]) -> Iterator[StatusFile | None]:
-    """Keeps the status file ``path`` up to date with ``tallies``, whether frames come or not."""
+def status_kept(path: Path | None, tallies: Sequence[Tally]) -> Iterator[Callable[[], None]]:
+    """Keeps the status file ``path`` up to date: call what it yields often, frames or not.
+
+    A run that fails leaves its exit code there.
+    """
     if path is None:
-        yield None
+        yield lambda: None
         return
-    file, ended = StatusFile(path), threading.Event()
+    file = StatusFile(path)
 
-    def keep() -> None:
-        while not ended.wait(_STATUS_EVERY_S):
-            file.update(map(_status_of, tallies))
+    def update() -> None:
+        file.update(map(_status_of, tallies))
 
-    file.update(map(_status_of, tallies))
-    thread = threading.Thread(target=keep, name="status", daemon=True)
-    thread.start()
+    update()
     try:
-        yield file
-    finally:
-        ended.set()
-        thread.join()
+        yield update
+    except BaseException as e:
+        file.close(e.exit_code if isinstance(e, PosertError) else 1, map(_status_of, tallies))
+        raise
 
 
-def close_status(file: StatusFile | None, report: Report) -> None:
+def close_status(path: Path | None, report: Report) -> None:
     """The last word of the status: how the run ended."""
-    if file is not None:
-        file.close(report.exit_code, map(_status_of, report.sources))
+    if path is not None:
+        StatusFile(path).close(report.exit_code, map(_status_of, report.sources))
 
 
 def _status_of(tally: Tally) -> SourceStatus:

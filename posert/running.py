@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -78,9 +78,10 @@ def run_settings(
     tallies = [Tally(name, live=is_address(name)) for name in names]
     began = time.perf_counter()
     failure = None
-    with status_kept(settings.status, tallies) as status:
+    with status_kept(settings.status, tallies) as alive:
         try:
-            _run_all(list(zip(tallies, outputs, strict=True)), pose, settings, stop, on_frame)
+            work = list(zip(tallies, outputs, strict=True))
+            _run_all(work, pose, settings, stop, on_frame, alive)
         except PosertError as e:
             failure = e
     seconds = time.perf_counter() - began
@@ -89,7 +90,7 @@ def run_settings(
     written = tuple(path for path in (*data, settings.contact_sheet) if path is not None)
     engine = pose.engine.name
     report = Report(tuple(tallies), seconds, stages, engine, stop.is_set(), written, failure)
-    close_status(status, report)
+    close_status(settings.status, report)
     return report
 
 
@@ -99,6 +100,7 @@ def _run_all(
     settings: RunSettings,
     stop: threading.Event,
     on_frame: OnFrame,
+    alive: Callable[[], None],
 ) -> None:
     """Runs the sources between opening and closing what they share."""
     style = settings.draw_style
@@ -126,6 +128,7 @@ def _run_all(
             pose.estimator, draw, sinks,
             at_once=settings.at_once or (_FILES_ON_DEVICE if reading.on_device else 1),
             readers=_READERS_ON_DEVICE if reading.on_device else None,
+            alive=alive,
         )  # fmt: skip
         span = Span(settings.start, settings.every, settings.max_frames)
         process(jobs, span, stages, stop, _one_at_a_time(on_frame))

@@ -98,6 +98,7 @@ class Stages:
     sinks: list[Sink]
     at_once: int = 1  # files read at once; live sources all are
     readers: int | None = None  # threads that read them; None: one a file
+    alive: Callable[[], None] = lambda: None  # called often, unless a stage hangs
 
 
 OnFrame = Callable[[Tally], None]  # called after each frame, from any thread
@@ -128,7 +129,12 @@ def process(
         return [(r, item, next(found) if isinstance(item, Frame) else None) for r, item in batch]
 
     found = ordered_map(
-        find, scheduler.batches(stop), workers=workers, depth=depth, name="estimate", stop=stop
+        find,
+        scheduler.batches(stop, stages.alive),
+        workers=workers,
+        depth=depth,
+        name="estimate",
+        stop=stop,
     )
     ending: deque[_Run] = deque()
     try:

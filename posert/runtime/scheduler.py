@@ -100,16 +100,21 @@ class Scheduler(Generic[Owner]):
             for each in work
         ]
 
-    def batches(self, stop: threading.Event) -> Generator[Batch[Owner], None, None]:
+    def batches(
+        self, stop: threading.Event, alive: Callable[[], None] = lambda: None
+    ) -> Generator[Batch[Owner], None, None]:
         """What came, as soon as something did: at least one frame or end, at most ``most``.
 
         Ends when all sources have, or when ``stop`` is set: then no further frame is taken.
+        ``alive`` is called at least ten times a second, unless nobody takes the batches.
         """
         for thread in self._threads:
             thread.start()
         try:
-            while batch := self._take(stop):
-                yield batch
+            while self._open and not stop.is_set():
+                alive()
+                if batch := self._take(stop):
+                    yield batch
         finally:
             self.close()
 
@@ -135,9 +140,10 @@ class Scheduler(Generic[Owner]):
     def _take(self, stop: threading.Event) -> Batch[Owner]:
         batch: Batch[Owner] = []
         with self._lock:
-            while not self._turns and self._open and not stop.is_set():
+            if not self._turns:
                 self._ready.wait(_POLL_S)
-            self._linger()
+            if self._turns:
+                self._linger()
             if self._fault is not None:
                 raise self._fault
             while self._turns and len(batch) < self._most and not stop.is_set():
