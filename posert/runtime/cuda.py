@@ -159,6 +159,9 @@ class Event:
     def __init__(self, event: Any) -> None:
         self.handle = event  # pycuda's
 
+    def close(self) -> None:
+        self.handle = None  # pycuda's events end with their last reference
+
 
 class Kernel:
     """A function that runs on the device; any thread may launch it."""

@@ -37,10 +37,11 @@ def put(gpu: Gpu, nv12: npt.NDArray[np.uint8], colours: Colours) -> Nv12Picture:
     pool = Pool(gpu, nv12.shape[1], len(nv12) * 2 // 3, colours)
     with gpu.current():
         stream, decoders_own = gpu.stream(), gpu.device_buffer(nv12.nbytes)
-        pinned = gpu.pinned_buffer(nv12.nbytes).view(nv12.shape, np.uint8)
-        np.copyto(pinned, nv12)
-        stream.upload(decoders_own, pinned)
+        pinned = gpu.pinned_buffer(nv12.nbytes)
+        np.copyto(pinned.view(nv12.shape, np.uint8), nv12)
+        stream.upload(decoders_own, pinned.view(nv12.shape, np.uint8))
         picture = pool.picture(decoders_own.address, stream)
         stream.synchronize()
-        decoders_own.close()
+        for each in (decoders_own, pinned, stream):
+            each.close()
     return picture

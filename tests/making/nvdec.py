@@ -51,7 +51,8 @@ class FakeNvcodec:
         self.surfaces: set[int] = set()  # addresses of what all decoders hold
 
     def GetDecoderCaps(self, gpuid: int, codec: Any) -> dict[str, int]:  # noqa: N802
-        return {"width_max": self._largest, "height_max": self._largest}
+        most = self._largest
+        return {"width_min": 48, "width_max": most, "height_min": 16, "height_max": most}
 
     def CreateDecoder(self, **options: Any) -> FakeNvDecoder:  # noqa: N802
         assert options["usedevicememory"]

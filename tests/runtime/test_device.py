@@ -41,6 +41,7 @@ def filled(gpu: Gpu, pictures: list[Nv12Picture], size: InputSize) -> npt.NDArra
         stream.download(result, buffer)
         stream.synchronize()
         buffer.close()
+        stream.close()
     return result
 
 

@@ -13,6 +13,7 @@ import pytest
 from making.clips import clip, turn
 from making.gpus import fake_gpu
 from making.nvdec import FakeNvcodec
+from making.pictures import nose_of_frame, picture
 
 from posert.errors import EngineError
 from posert.runtime.cuda import Gpu
@@ -43,9 +44,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     made = Machine()
     monkeypatch.setattr(nvcodec, "open_gpu", lambda: made.gpu)
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", made.library)
-    nvdec.largest.cache_clear()
+    nvdec.limits.cache_clear()
     yield made
-    nvdec.largest.cache_clear()
+    nvdec.limits.cache_clear()
 
 
 SPANS = [
@@ -155,7 +156,7 @@ def test_what_nvdec_cannot_do_is_told(
 def test_too_large_pictures_are_refused(machine: Machine, walk: Path) -> None:
     machine.library = FakeNvcodec(machine.driver, largest=64)
     sys.modules["PyNvVideoCodec"] = machine.library  # type: ignore[assignment]
-    with pytest.raises(NotOnDevice, match="at most 64 x 64"):
+    with pytest.raises(NotOnDevice, match="expected 48 x 16 to 64 x 64"):
         NvcodecFile(walk)
 
 
@@ -176,8 +177,16 @@ def test_the_demo_clip_on_a_gpu(gpu: Gpu, span: Span) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_small_clips_on_a_gpu(gpu: Gpu, tmp_path: Path, codec: str) -> None:
-    check_same(clip(tmp_path / "walk.mp4", 60, codec=codec))
-    check_same(clip(tmp_path / "walk.mp4", 60, codec=codec), Span(start_s=1.0, every=2))
+    images = [picture(320, 240, [nose_of_frame(i)]) for i in range(60)]
+    path = clip(tmp_path / "walk.mp4", images, codec=codec)
+    check_same(path)
+    check_same(path, Span(start_s=1.0, every=2))
+
+
+@pytest.mark.gpu
+def test_pictures_too_small_for_the_hardware_are_refused(gpu: Gpu, tmp_path: Path) -> None:
+    with pytest.raises(NotOnDevice, match=r"is 96 x 64.*expected \d+ x \d+ to"):
+        NvcodecFile(clip(tmp_path / "walk.mp4", codec="libx265"))
 
 
 @pytest.mark.gpu

@@ -7,6 +7,7 @@ memory goes back to the pool it came from and takes the next picture.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -25,6 +26,11 @@ class _Surface:
     memory: DeviceBuffer
     ready: Event
 
+    def close(self) -> None:
+        """To be called in the GPU's context."""
+        self.memory.close()
+        self.ready.close()
+
 
 class Pool:
     """Memory for pictures of one size; as many as are in use at once, and no more."""
@@ -38,6 +44,7 @@ class Pool:
         self._free: deque[_Surface] = deque()
         self._closed = False
         self._lock = threading.Lock()  # of closing
+        self._end = weakref.finalize(self, _close, gpu, self._free)
 
     def picture(self, address: int, stream: Stream) -> Nv12Picture:
         """A copy of the NV12 picture at ``address``, lines without gaps, queued on ``stream``.
@@ -63,15 +70,13 @@ class Pool:
                 self._free.append(surface)
                 return
         with self._gpu.current():
-            surface.memory.close()
+            surface.close()
 
     def close(self) -> None:
         """Frees what is not in use; the rest is freed as it comes back."""
         with self._lock:
             self._closed = True
-        with self._gpu.current():
-            while self._free:
-                self._free.pop().memory.close()
+        self._end()
 
     def to_host(self, picture: Nv12Picture) -> Image:
         """``picture`` converted on the device, as FFmpeg does it, and copied."""
@@ -88,7 +93,14 @@ class Pool:
                 stream.synchronize()
             finally:
                 buffer.close()
+                stream.close()
         return image
+
+
+def _close(gpu: Gpu, free: deque[_Surface]) -> None:
+    with gpu.current():
+        while free:
+            free.pop().close()
 
 
 @dataclass(eq=False)

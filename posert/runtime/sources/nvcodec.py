@@ -20,7 +20,7 @@ from posert.errors import InputError
 from posert.runtime.cuda import open_gpu
 from posert.runtime.device.colours import Colours
 from posert.runtime.device.pictures import Pool
-from posert.runtime.sources.nvdec import Damaged, Decoded, Decoder, largest
+from posert.runtime.sources.nvdec import Damaged, Decoded, Decoder, limits
 from posert.runtime.sources.source import Span
 from posert.runtime.sources.video_file import VideoFile
 from posert.types import DevicePicture, Frame, Image
@@ -104,9 +104,9 @@ class NvcodecFile(VideoFile):
             self._refuse("has packets without a time", "a time in each packet")
         if colours is None:
             self._refuse(f"has colours of kind {first.colorspace}", "BT.601, BT.709 or BT.2020")
-        width, height = largest(self._gpu.index, _CODECS[codec][0])
-        if first.width > width or first.height > height:
-            self._refuse(f"is {first.width} x {first.height}", f"at most {width} x {height}")
+        possible = limits(self._gpu.index, _CODECS[codec][0])
+        if not possible.hold(first.width, first.height):
+            self._refuse(f"is {first.width} x {first.height}", str(possible))
         return colours
 
     def _refuse(self, what: str, expected: str) -> NoReturn:

@@ -93,12 +93,33 @@ def library() -> Any:
         ) from e
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The smallest and largest pictures of a codec that a GPU's NVDEC takes, pixels."""
+
+    width: tuple[int, int]
+    height: tuple[int, int]
+
+    def hold(self, width: int, height: int) -> bool:
+        """Whether it takes pictures of this size."""
+        (narrowest, widest), (lowest, highest) = self.width, self.height
+        return narrowest <= width <= widest and lowest <= height <= highest
+
+    def __str__(self) -> str:
+        (narrowest, widest), (lowest, highest) = self.width, self.height
+        return f"{narrowest} x {lowest} to {widest} x {highest}"
+
+
 @lru_cache
-def largest(device: int, codec: str) -> tuple[int, int]:
-    """Width and height of the largest pictures that this GPU's NVDEC takes; 0, 0: none.
+def limits(device: int, codec: str) -> Limits:
+    """Those of ``codec``, PyNvVideoCodec's name of it; 0 for one that NVDEC does not know.
 
     Asked once: PyNvVideoCodec makes and ends a CUDA context for it.
     """
     codec_id = getattr(library().cudaVideoCodec, codec)
     caps = library().GetDecoderCaps(gpuid=device, codec=codec_id)
-    return int(caps.get("width_max", 0)), int(caps.get("height_max", 0))
+    width, height = (
+        (int(caps.get(f"{side}_min", 0)), int(caps.get(f"{side}_max", 0)))
+        for side in ("width", "height")
+    )
+    return Limits(width, height)
