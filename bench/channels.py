@@ -235,7 +235,7 @@ class Model:
 
 
 def measure_run(
-    path: Path, streams: int, frames: int, folder: Path, precision: str
+    path: Path, streams: int, frames: int, folder: Path, precision: str, usual: float
 ) -> dict[str, Any]:
     """``posert.run`` of files to JSONL, from a fifth of the frames to nine tenths of them."""
     each = max(60, frames // streams)
@@ -255,18 +255,24 @@ def measure_run(
         if count in (total // 5, total * 9 // 10):
             marks.append(time.perf_counter())
 
-    report = posert.run(
-        inputs,
-        jsonl=folder / "people.jsonl",
-        on_frame=on_frame,
-        backend="onnxruntime-cuda",
-        precision=precision,
-        max_frames=each,
-        at_once=streams,
-    )
+    with Lock.sampled() as lock:
+        report = posert.run(
+            inputs,
+            jsonl=folder / "people.jsonl",
+            on_frame=on_frame,
+            backend="onnxruntime-cuda",
+            precision=precision,
+            max_frames=each,
+            at_once=streams,
+        )
     rate = (total * 9 // 10 - total // 5) / (marks[1] - marks[0])
-    stages = {name: str(value) for name, value in vars(report).get("stages", {}).items()}
-    return {"frames_a_second": round(rate), "frames": report.frames, "stages": stages}
+    return {
+        "frames_a_second": round(rate),
+        "frames": report.frames,
+        "people": report.people,
+        "lock": round(lock.share(usual), 2),
+        "milliseconds": {stage.stage: round(stage.mean_ms, 2) for stage in report.stages},
+    }
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -288,7 +294,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 row[what] = meter.rate([partial(model.step, share, what) for share in shares])
             if streams in arguments.run:
                 row["run"] = measure_run(
-                    path, streams, arguments.frames, folder, arguments.precision
+                    path, streams, arguments.frames, folder, arguments.precision, meter.usual
                 )
             print(codec, streams, json.dumps(row), flush=True)
     return result
