@@ -128,14 +128,8 @@ def process(
         found = iter(estimate.batch([item for _, item in batch if isinstance(item, Frame)]))
         return [(r, item, next(found) if isinstance(item, Frame) else None) for r, item in batch]
 
-    found = ordered_map(
-        find,
-        scheduler.batches(stop, stages.alive),
-        workers=workers,
-        depth=depth,
-        name="estimate",
-        stop=stop,
-    )
+    batches = scheduler.batches(stop, stages.alive)
+    found = ordered_map(find, batches, workers=workers, depth=depth, name="estimate", stop=stop)
     ending: deque[_Run] = deque()
     try:
         for items in found:

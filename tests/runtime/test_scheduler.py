@@ -229,3 +229,21 @@ def test_a_source_may_be_dropped_while_others_go_on() -> None:
         batches.append(batch)
     assert indices(batches, "b") == list(range(500))
     assert len(indices(batches, "a")) <= 4
+
+
+def test_it_is_alive_while_a_camera_is_awaited_and_not_while_nobody_takes() -> None:
+    calls = [0]
+    released = threading.Event()
+
+    def alive() -> None:
+        calls[0] += 1
+        if calls[0] == 5:
+            released.set()
+
+    camera = Fake("camera", 2, live=True, before=lambda i: i == 0 or released.wait(PATIENCE_S))
+    batches = scheduler([camera]).batches(threading.Event(), alive)
+    first = next(batches)
+    before = calls[0]
+    time.sleep(0.5)  # five times as long as it takes to be called again
+    assert calls[0] == before < 5
+    assert indices([first, *batches], "camera") == [0, 1]
