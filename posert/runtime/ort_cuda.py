@@ -25,7 +25,7 @@ _PROVIDER: Final = "CUDAExecutionProvider"
 # pose-small fp32 5,100 to 4,800, fp16 6,200 to 6,700. Trying all of cuDNN's algorithms gains
 # nothing over its own choice; taking its default one costs all but a twentieth of the speed.
 _OPTIONS: Final = {"prefer_nhwc": "1", "cudnn_conv_algo_search": "HEURISTIC"}
-_BATCH: Final = 32
+_BATCH: Final = 64
 _SLOTS: Final = 4  # a run of onnxruntime holds its thread until the device is done
 _SESSIONS_KEPT: Final = 8  # of the most recent input shapes
 log = logging.getLogger(__name__)
