@@ -31,8 +31,11 @@ class Check:
 
 def examine() -> Iterator[Check]:
     """Every check in turn; none raises."""
+    for look in (_python, _opencv, _gstreamer, _ffmpeg):
+        yield _guarded(look)
+    yield from _reads()
     for look in (
-        _python, _opencv, _gstreamer, _ffmpeg, _x264, _nvenc,
+        _x264, _nvenc, _gst_encoders,
         _gpu, _onnxruntime, _cuda_provider, _tensorrt, _pycuda, _backends, _engine_cache,
         _self_test,
     ):  # fmt: skip
@@ -64,17 +67,47 @@ def _opencv() -> Check:
 
 
 def _gstreamer() -> Check:
-    import cv2
+    from posert.runtime.elements import available
+    from posert.runtime.video_io import why_no_gst
 
-    if cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
-        return Check("GStreamer in OpenCV", "ok", "yes")
+    if (why := why_no_gst()) is None:
+        return Check("GStreamer in OpenCV", "ok", f"works, with {len(available())} elements")
     return Check(
         "GStreamer in OpenCV",
         "missing",
-        "this OpenCV was built without it; files, cameras and streams go through FFmpeg",
+        f"{why}; files, cameras and streams go through FFmpeg",
         "OpenCV from pip never has it; Debian's python3-opencv and JetPack's OpenCV do "
         "(make setup SYSTEM_OPENCV=1)",
     )
+
+
+def _reads() -> Iterator[Check]:
+    """For each kind of input what ``--io auto`` takes, and why not the others."""
+    from posert.runtime.video_io import KINDS, choose, why_not_others
+
+    for kind in KINDS:
+        try:
+            library = choose("auto", kind)
+        except PosertError as e:
+            yield Check(f"reads {kind}", "missing", str(e))
+            continue
+        others = "; ".join(f"{name}: {why}" for name, why in why_not_others(library, kind).items())
+        yield Check(f"reads {kind}", "ok", f"{library} ({others})" if others else library)
+
+
+def _gst_encoders() -> Check:
+    from posert.runtime.pipelines.writing import ENCODERS
+    from posert.runtime.video_io import why_no_encoder, why_no_gst
+
+    if (why := why_no_gst()) is not None:
+        return Check("GStreamer's encoders", "missing", why)
+    reasons = {name: why_no_encoder(name) for name in ENCODERS}
+    lacking = "; ".join(f"{name}: {why}" for name, why in reasons.items() if why)
+    usable = [name for name, why in reasons.items() if why is None]
+    if not usable:
+        return Check("GStreamer's encoders", "missing", lacking)
+    there = f"{', '.join(usable)} (--encoder NAME)"
+    return Check("GStreamer's encoders", "ok", f"{there}; not {lacking}" if lacking else there)
 
 
 def _ffmpeg() -> Check:

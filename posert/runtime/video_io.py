@@ -71,6 +71,18 @@ def why_not(io: Library, kind: Kind, path: Path | None = None) -> str | None:
     return _why_no_nvcodec(kind)
 
 
+def why_not_others(taken: Library, kind: Kind) -> dict[Library, str]:
+    """What speaks against the libraries that are not ``taken`` for ``kind`` by ``auto``."""
+    reasons: dict[Library, str] = {}
+    for library in LIBRARIES:
+        why = why_not(library, kind)
+        if why is None and library == "gstreamer":
+            why = _no_hardware(kind, None)
+        if library != taken:
+            reasons[library] = why or "works too (--io)"
+    return reasons
+
+
 def why_no_gst() -> str | None:
     """Why OpenCV's GStreamer does not work here; None: it does."""
     if not opencv_has_gstreamer():
