@@ -160,6 +160,7 @@ class TestOnAGpu:
                 if isinstance(tensors, PoseTensors)
             )
             assert len(found) == len(expected)
-            np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=2)
+            apart = np.abs(found.keypoints[..., :2] - expected.keypoints[..., :2])
+            assert np.nanpercentile(apart, 95) < 0.5  # pixels of 1280 x 720; weak peaks may jump
         ours.close()
         engine.close()
