@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COMPLETE := $(VENV)/.complete
 
-.PHONY: help setup demo test lint check-types check-layers pytest test-oldest test-gst bench clip clean
+.PHONY: help setup demo test lint check-types check-layers pytest test-oldest test-gst test-docker bench clip clean
 
 help:  ## This list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,7 @@ test: lint check-types check-layers pytest test-oldest test-gst  ## All that CI 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint Dockerfile; fi
 
 check-types: $(READY)
 	$(BIN)/mypy
@@ -52,6 +53,9 @@ test-gst: $(VENV)-gst/.ready  ## The tests of GStreamer, with Debian's OpenCV an
 $(VENV)-gst/.ready: pyproject.toml scripts/debian-packages-gst.txt scripts/requirements.py scripts/setup.sh
 	PYTHON=/usr/bin/python3 SYSTEM_OPENCV=1 PACKAGES=scripts/debian-packages-gst.txt sh scripts/setup.sh $(VENV)-gst
 	@touch $@
+
+test-docker: $(READY)  ## The Dockerfile's cpu target, its steps run in a chroot (as root, with debootstrap).
+	POSERT_REQUIRE_CHROOT=1 $(BIN)/python -m pytest tests/test_docker_chroot.py
 
 bench: $(READY)  ## Time the parser, and a whole run against its ideal.
 	$(BIN)/python bench/parse_maps.py
