@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,9 @@ from posert.types import Frame, Image, SourceInfo
 if TYPE_CHECKING:
     from posert.runtime.sinks.segments import OpenVideo
 
+log = logging.getLogger(__name__)
+
+_JETSON: Final = "nvv4l2h264enc"
 _ADDRESS: Final = re.compile(r"([a-z]+):/{1,2}(.+)")  # a Path has lost one of the two slashes
 
 
@@ -92,7 +96,7 @@ def video_writer(
     address = stream_address(target)
     if address is not None and segment_s is not None:
         raise ConfigError(f"segment: {target} is no file", fix="leave out --segment")
-    open_video = _opener(address, encoder)
+    open_video = _opener(address, _for_jetson(encoder, info))
     path = Path(target)
     if segment_s is not None:
         return Segments(path, info, segment_s, open_video)
@@ -103,6 +107,20 @@ def stream_address(target: Path | str) -> str | None:
     """The address, as ``rtsp://host/name``, that ``target`` is; None where it is a file."""
     match = _ADDRESS.fullmatch(str(target))
     return f"{match[1]}://{match[2]}" if match else None
+
+
+def _for_jetson(encoder: str, info: SourceInfo) -> str:
+    """``auto`` is Jetson's own encoder where there is one; FFmpeg keeps what has sound."""
+    from posert.runtime.sinks.video import works
+    from posert.runtime.video_io import why_no_encoder
+
+    if encoder != "auto" or works("h264_nvenc") or why_no_encoder(_JETSON) is not None:
+        return encoder
+    if info.audio is not None:
+        log.info("%s: GStreamer would lose its sound, so FFmpeg encodes: libx264", info.name)
+        return encoder
+    log.info("%s: encoded by %s", info.name, _JETSON)
+    return _JETSON
 
 
 def _opener(address: str | None, encoder: str) -> OpenVideo:

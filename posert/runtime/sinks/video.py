@@ -227,6 +227,7 @@ def choose_encoder(wanted: str = "auto") -> str:
     raise OutputError(f"encoder {wanted} does not work here", fix="try: --encoder libx264")
 
 
+@lru_cache
 def works(encoder: str) -> bool:
     """Whether this machine's FFmpeg has ``encoder`` and the hardware it needs."""
     try:
