@@ -45,8 +45,7 @@ def feed(source: Any, width: int, height: int, rate: float, playing: threading.E
     while playing.is_set():
         time.sleep(max(0.0, began + number / rate - time.monotonic()))
         buffer = Gst.Buffer.new_wrapped(picture(width, height, number))
-        if source.push_buffer(buffer) != Gst.FlowReturn.OK:
-            return
+        source.push_buffer(buffer)  # refused until the pipeline has started: the next one may do
         number += 1
 
 
