@@ -66,7 +66,9 @@ def status_kept(path: Path | None, tallies: Sequence[Tally]) -> Iterator[Callabl
     try:
         yield update
     except BaseException as e:
-        file.close(e.exit_code if isinstance(e, PosertError) else 1, map(_status_of, tallies))
+        interrupted = 130 if isinstance(e, KeyboardInterrupt) else 1
+        code = e.exit_code if isinstance(e, PosertError) else interrupted
+        file.close(code, map(_status_of, tallies))
         raise
 
 

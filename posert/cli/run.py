@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ _WHICH = "Which frames"
 _READ = "How inputs are read (durations as 200ms, 5s, 10m)"
 _HOW = "Model and parser"
 _LOOK = "Look"
+_ONE_SIGNAL_S = 1.0  # timeout(1) and terminals signal a process and its group: that is one
 
 
 def run(
@@ -210,11 +212,14 @@ class _Stopped:
     def __init__(self) -> None:
         self.event = threading.Event()
         self.signal = 0
+        self._at_s = 0.0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.signal:  # a second signal: do not wait for the files
-            raise KeyboardInterrupt
-        self.signal = number
+        if self.signal:
+            if time.monotonic() - self._at_s > _ONE_SIGNAL_S:  # asked again: leave the files
+                raise KeyboardInterrupt
+            return
+        self.signal, self._at_s = number, time.monotonic()
         self.event.set()
 
 

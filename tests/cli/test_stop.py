@@ -68,6 +68,17 @@ def test_a_signal_completes_all_files(
     assert (tmp_path / "sheet.png").stat().st_size > 0
 
 
+def test_a_signal_that_comes_twice_at_once_is_one(tmp_path: Path, long: Path, dots: Path) -> None:
+    """timeout(1) sends it to the process and to its group."""
+    once = AT_FRAME.format(frame=40, signal=int(signal.SIGINT))
+    call = "os.kill(os.getpid(), 2)"
+    options = outputs(tmp_path)
+    before = once.replace(call, f"{call}; {call}")
+    outcome = ended(start("run", long, "--model", dots, *options, before=before))
+    assert outcome.code == 130, outcome.err
+    assert 40 <= len(read(tmp_path / "o.mp4")) == len(read_lines(tmp_path / "o.jsonl"))
+
+
 def test_a_signal_leaves_later_inputs_out(tmp_path: Path, long: Path, dots: Path) -> None:
     options: list[str | Path] = [long, "-o", tmp_path / "out"]
     outcome = stopped(long, dots, options, 20, signal.SIGINT)
