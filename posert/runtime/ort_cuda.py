@@ -26,6 +26,7 @@ _PROVIDER: Final = "CUDAExecutionProvider"
 # nothing over its own choice; taking its default one costs all but a twentieth of the speed.
 _OPTIONS: Final = {"prefer_nhwc": "1", "cudnn_conv_algo_search": "HEURISTIC"}
 _BATCH: Final = 64
+_SIZES: Final = (1, 8, _BATCH)  # of batches on the device
 _SLOTS: Final = 4  # a run of onnxruntime holds its thread until the device is done
 _SESSIONS_KEPT: Final = 8  # of the most recent input shapes
 log = logging.getLogger(__name__)
@@ -75,13 +76,19 @@ class BoundOrtEngine(OrtCudaEngine):
     def infer_on_device(self, pictures: Sequence[Placed]) -> list[PoseOutput]:
         """What the network says of each of ``pictures``, all of one input size.
 
-        Only of the compact form. What fills a batch up is left as it was in memory.
+        Only of the compact form. Batches of 1, 8 or 64 are run: of many streams frames come in
+        numbers of all kinds, and each size of batch costs a session in the beginning.
 
         Raises:
             EngineError: onnxruntime or CUDA failed; its own words are in the message.
         """
+        parts = (pictures[i : i + _SIZES[-1]] for i in range(0, len(pictures), _SIZES[-1]))
+        return [output for part in parts for output in self._batch_on_device(part)]
+
+    def _batch_on_device(self, pictures: Sequence[Placed]) -> list[PoseOutput]:
+        """One batch; what fills it up is left as it was in memory."""
         count = len(pictures)
-        shape = (_filled(count), *pictures[0].size, 3)
+        shape = (next(size for size in _SIZES if size >= count), *pictures[0].size, 3)
         fill = filling(self._gpu, pictures, self._io.card.input)
         tensors = self._slots.run(Filled(shape, np.dtype(np.uint8), fill))
         tensors = {name: tensor[:count] for name, tensor in tensors.items()}
