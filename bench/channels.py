@@ -9,8 +9,9 @@ For each codec and number of streams, frames a second of 1080p video:
 - ``parsed``: and the people of each;
 - ``run``: ``posert.run`` from files to one JSONL file.
 
-``lock`` is how often a thread that wakes finds Python's lock taken for longer than usual. The clips are the demo clip,
-scaled up and encoded to 4 Mbit/s, again and again. Usage: python bench/channels.py [-o result.json]
+``lock`` is how often a thread that wakes finds Python's lock taken for longer than usual. The clips
+are the demo clip, scaled up and encoded to 4 Mbit/s, again and again.
+Usage: python bench/channels.py [-o result.json]
 """
 
 from __future__ import annotations
