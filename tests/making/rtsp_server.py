@@ -44,8 +44,9 @@ def feed(source: Any, width: int, height: int, rate: float, playing: threading.E
     began, number = time.monotonic(), 0
     while playing.is_set():
         time.sleep(max(0.0, began + number / rate - time.monotonic()))
-        buffer = Gst.Buffer.new_wrapped(picture(width, height, number))
-        source.push_buffer(buffer)  # refused until the pipeline has started: the next one may do
+        # a picture that comes before the pipeline runs has no time, and may block it for good
+        if source.get_state(0)[1] == Gst.State.PLAYING:
+            source.push_buffer(Gst.Buffer.new_wrapped(picture(width, height, number)))
         number += 1
 
 
