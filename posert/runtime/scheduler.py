@@ -85,6 +85,8 @@ class Scheduler(Generic[Owner]):
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)  # told when a frame came
         self._turns: deque[_Feed[Owner]] = deque()  # those with something waiting
+        self._waiting = 0  # frames and ends, of all feeds
+        self._wanted = 1  # so many are waited for
         self._stopped = False
         self._fault: BaseException | None = None
         feeds = [_Feed(order, threading.Condition(self._lock)) for order in orders]
@@ -155,12 +157,11 @@ class Scheduler(Generic[Owner]):
 
     def _linger(self) -> None:
         """Waits a moment for a full batch: an engine takes many frames as fast as a few."""
+        self._wanted = min(self._most, self._expected())
         until = time.monotonic() + _LINGER_S
-        while (
-            sum(len(feed.waiting) for feed in self._turns) < min(self._most, self._expected())
-            and (left := until - time.monotonic()) > 0
-        ):
+        while self._waiting < self._wanted and (left := until - time.monotonic()) > 0:
             self._ready.wait(left)
+        self._wanted = 1
 
     def _expected(self) -> int:
         """How many frames may come to wait before one is taken."""
@@ -169,6 +170,7 @@ class Scheduler(Generic[Owner]):
 
     def _next_of(self, feed: _Feed[Owner]) -> Frame | End:
         item = feed.waiting.popleft()
+        self._waiting -= 1
         if isinstance(item, End):
             self._open -= 1
             return item
@@ -180,39 +182,40 @@ class Scheduler(Generic[Owner]):
 
     def _drop(self, feed: _Feed[Owner]) -> None:
         if not feed.closed:
-            feed.closed = True
+            self._waiting -= len(feed.waiting)
             feed.waiting.clear()
             self._put(feed, End())
             feed.room.notify_all()
 
     def _read_all(self, feeds: deque[_Feed[Owner]], at_once: int) -> None:
-        """Reads ``feeds``, which other readers take from too, ``at_once`` of them in turn."""
-        under_way: deque[tuple[_Feed[Owner], Frames]] = deque()
+        """Reads ``feeds``, which other readers take from too, ``at_once`` of them in turn.
+
+        A frame of each is read before all are handed over: one lock for many frames.
+        """
+        under_way: list[tuple[_Feed[Owner], Frames]] = []
         while not self._stopped:
             while len(under_way) < at_once and (feed := _next(feeds)) is not None:
                 under_way.append((feed, self._reading(feed)))
             if not under_way:
                 return
-            feed, frames = under_way.popleft()
-            if self._step(feed, frames):
-                under_way.append((feed, frames))
+            read = [(feed, self._read(frames)) for feed, frames in under_way]
+            goes_on = self._hand_over(read)
+            for (_, frames), kept in zip(under_way, goes_on, strict=True):
+                if not kept:
+                    frames.close()  # closes its source
+            under_way = [each for each, kept in zip(under_way, goes_on, strict=True) if kept]
         for _, frames in under_way:
-            frames.close()  # closes its source
-
-    def _step(self, feed: _Feed[Owner], frames: Frames) -> bool:
-        """Hands one frame over; False at the end."""
-        error: PosertError | None = None
-        try:
-            frame = next(frames, None)
-            if frame is not None and self._offer(feed, frame):
-                return True
             frames.close()
+
+    def _read(self, frames: Frames) -> Frame | End:
+        """The next frame of a source, or its end and what ended it."""
+        try:
+            return next(frames, None) or End()
         except PosertError as e:
-            error = e
+            return End(e)
         except BaseException as e:  # noqa: BLE001  it is raised again where batches are taken
             self._fault = e
-        self._end(feed, error)
-        return False
+            return End()
 
     def _reading(self, feed: _Feed[Owner]) -> Frames:
         """The frames of one source, which is opened first and closed in the end."""
@@ -229,32 +232,32 @@ class Scheduler(Generic[Owner]):
             return source.frames(replace(self._span, max_frames=None))
         return self._times.timed("decode", source.frames(self._span))
 
-    def _offer(self, feed: _Feed[Owner], frame: Frame) -> bool:
-        """Hands ``frame`` over; False where none is wanted any more."""
+    def _hand_over(self, read: list[tuple[_Feed[Owner], Frame | End]]) -> list[bool]:
+        """Hands over what was read; of each source, whether more of it is wanted."""
         with self._lock:
-            if self._live(feed):
-                if feed.waiting and not feed.closed:
-                    feed.waiting[-1] = frame
-                    feed.source.dropped += 1  # type: ignore[union-attr]
-                    return not self._stopped
-            else:
-                while len(feed.waiting) >= _WAITING and not (feed.closed or self._stopped):
-                    feed.room.wait(_POLL_S)
-            if feed.closed or self._stopped:
-                return False
-            self._put(feed, frame)
-            return True
+            return [self._offer(feed, item) for feed, item in read]
 
-    def _end(self, feed: _Feed[Owner], error: PosertError | None) -> None:
-        with self._lock:
-            if not feed.closed:
-                feed.closed = True
-                self._put(feed, End(error))
+    def _offer(self, feed: _Feed[Owner], item: Frame | End) -> bool:
+        if self._live(feed) and isinstance(item, Frame):
+            if feed.waiting and not feed.closed:
+                feed.waiting[-1] = item
+                feed.source.dropped += 1  # type: ignore[union-attr]
+                return not self._stopped
+        else:
+            while len(feed.waiting) >= _WAITING and not (feed.closed or self._stopped):
+                feed.room.wait(_POLL_S)
+        if feed.closed or self._stopped:
+            return False
+        self._put(feed, item)
+        return not feed.closed
 
     def _put(self, feed: _Feed[Owner], item: Frame | End) -> None:
+        feed.closed = isinstance(item, End)
         feed.waiting.append(item)
+        self._waiting += 1
         self._line_up(feed)
-        self._ready.notify()
+        if self._waiting >= self._wanted:
+            self._ready.notify()
 
     def _line_up(self, feed: _Feed[Owner], *, first: bool = False) -> None:
         if feed.waiting and not feed.in_turn:
