@@ -108,7 +108,7 @@ def steps(case: Case) -> list[Callable[[], object]]:
 
     def write() -> None:
         for result in results:
-            sink.write(result)
+            sink.write([result])
 
     return [
         lambda: [parse_tensors(each, *rest) for each in frames],

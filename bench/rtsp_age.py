@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,10 @@ def measure(io: str, given: argparse.Namespace) -> Ages:
     watch = Watch(server, given)
     write = JsonLines.write
 
-    def watched(self: JsonLines, result: Result) -> None:
-        write(self, result)
-        watch.written(result.frame)
+    def watched(self: JsonLines, results: Sequence[Result]) -> None:
+        write(self, results)
+        for result in results:
+            watch.written(result.frame)
 
     JsonLines.write = watched  # type: ignore[method-assign]
     try:

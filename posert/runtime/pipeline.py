@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from posert.runtime.sources.source import Health, Source, Span
 from posert.types import Capped, Frame, People, Result
 
 log = logging.getLogger(__name__)
+
+Found: TypeAlias = "tuple[_Run, Frame | End, People | None]"
 
 _ENDING: Final = 8  # outlets that may complete their files while other sources run
 _AGES_KEPT: Final = 10_000  # most recent frames that the age speaks of
@@ -124,7 +126,7 @@ def process(
     live = any(job.tally.live for job in jobs)
     depth = max(1, workers - 1) if live else workers + 2  # what waits here grows old
 
-    def find(batch: Batch[_Run]) -> list[tuple[_Run, Frame | End, People | None]]:
+    def find(batch: Batch[_Run]) -> list[Found]:
         found = iter(estimate.batch([item for _, item in batch if isinstance(item, Frame)]))
         return [(r, item, next(found) if isinstance(item, Frame) else None) for r, item in batch]
 
@@ -133,6 +135,7 @@ def process(
     ending: deque[_Run] = deque()
     try:
         for items in found:
+            _write_data(items, stages)
             for run, item, people in items:
                 if isinstance(item, End):
                     run.end(item)
@@ -149,6 +152,18 @@ def process(
             run.join()
 
 
+def _write_data(items: list[Found], stages: Stages) -> None:
+    """What was found in a batch, at once; the pictures come later."""
+    results = [
+        Result(run.source.info, item, people)
+        for run, item, people in items
+        if isinstance(item, Frame) and people is not None and run.source is not None
+    ]
+    with stages.estimate.times.measure("data", len(results)):
+        for sink in stages.sinks:
+            sink.write(results)
+
+
 class _Run:
     """One source on its way through the stages."""
 
@@ -156,7 +171,7 @@ class _Run:
         self.job = job
         self._stages = stages
         self._on_frame = on_frame
-        self._source: Source | None = None
+        self.source: Source | None = None
         self._outlet: Outlet | None = None
         self._failed = False
 
@@ -175,17 +190,13 @@ class _Run:
         except BaseException:
             source.close()
             raise
-        self._source = source
+        self.source = source
         return source
 
     def deliver(self, frame: Frame, people: People) -> bool:
-        """Data at once, the picture to its outlet; False where no further frame is wanted."""
-        source = self._source
-        if self._failed or source is None:
+        """Hands the picture to the outlet; False where no further frame is wanted."""
+        if self._failed:
             return False
-        with self._stages.estimate.times.measure("data"):
-            for sink in self._stages.sinks:
-                sink.write(Result(source.info, frame, people))
         if frame.seen_s == frame.seen_s:
             self.job.tally.ages_s.append(time.monotonic() - frame.seen_s)
         if self._outlet is None:
@@ -206,12 +217,12 @@ class _Run:
         if self._outlet is not None:
             self._outlet.join()
             tally.error = tally.error or self._outlet.error
-        if self._source is not None:
-            tally.skipped, tally.dropped = self._source.skipped, self._source.dropped
+        if self.source is not None:
+            tally.skipped, tally.dropped = self.source.skipped, self.source.dropped
         tally.done = True
 
     def _count(self, frame: Frame, people: People) -> None:
-        tally, source = self.job.tally, self._source
+        tally, source = self.job.tally, self.source
         tally.frames += 1
         tally.people += len(people)
         if source is not None:

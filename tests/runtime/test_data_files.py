@@ -50,7 +50,7 @@ def write(sinks: list[Sink]) -> None:
     """Three frames: one person, nobody, one person."""
     (sink,) = sinks
     for index, people in enumerate((one_person(), nobody(), one_person())):
-        sink.write(result(index, people))
+        sink.write([result(index, people)])
     sink.close()
 
 
@@ -76,7 +76,7 @@ def test_jsonl_rounds_as_python_does(tmp_path: Path) -> None:
     keypoints[rng.random((300, 18)) < 0.3] = np.nan
     scores = rng.random(300).astype(np.float32)
     (sink,) = data_sinks(TOPOLOGY, jsonl=tmp_path / "o.jsonl")
-    sink.write(result(0, People(keypoints, scores)))
+    sink.write([result(0, People(keypoints, scores))])
     sink.close()
     people = json.loads((tmp_path / "o.jsonl").read_text("utf-8"))["people"]
     assert [person["score"] for person in people] == [round(s, 4) for s in scores.tolist()]
@@ -89,7 +89,7 @@ def test_jsonl_rounds_as_python_does(tmp_path: Path) -> None:
 def test_jsonl_has_names_of_any_characters(tmp_path: Path) -> None:
     odd = Topology("odd", ('5 % "big" toe', "Knöchel"), (), ())
     (sink,) = data_sinks(odd, jsonl=tmp_path / "o.jsonl")
-    sink.write(result(0, People(np.ones((1, 2, 3), np.float32), np.ones(1, np.float32))))
+    sink.write([result(0, People(np.ones((1, 2, 3), np.float32), np.ones(1, np.float32)))])
     sink.close()
     (person,) = json.loads((tmp_path / "o.jsonl").read_text("utf-8"))["people"]
     assert tuple(person["keypoints"]) == odd.keypoints
@@ -99,8 +99,8 @@ def test_jsonl_has_the_age_and_the_size_of_a_live_frame(tmp_path: Path) -> None:
     (sink,) = data_sinks(TOPOLOGY, jsonl=tmp_path / "o.jsonl")
     smaller = np.zeros((120, 160, 3), np.uint8)  # than the source was when it was opened
     seen = time.monotonic() - 2
-    sink.write(Result(CLIP, Frame(smaller, 0, 0, 0.0, seen_s=seen), one_person()))
-    sink.write(result(1, one_person()))
+    sink.write([Result(CLIP, Frame(smaller, 0, 0, 0.0, seen_s=seen), one_person())])
+    sink.write([result(1, one_person())])
     sink.close()
     live, file = map(json.loads, (tmp_path / "o.jsonl").read_text("utf-8").splitlines())
     assert (live["width"], live["height"]) == (160, 120)
@@ -139,14 +139,14 @@ def test_coco_results_are_51_numbers_in_coco_s_order(tmp_path: Path) -> None:
 def test_coco_takes_the_image_id_of_a_numbered_picture(tmp_path: Path) -> None:
     (sink,) = data_sinks(TOPOLOGY, coco=tmp_path / "o.json")
     still = SourceInfo("val/000000123456.jpg", 640, 480, Fraction(1), Fraction(1), still=True)
-    sink.write(result(0, one_person(), still))
+    sink.write([result(0, one_person(), still)])
     sink.close()
     assert json.loads((tmp_path / "o.json").read_text())[0]["image_id"] == 123456
 
 
 def test_coco_of_nobody_is_an_empty_list(tmp_path: Path) -> None:
     (sink,) = data_sinks(TOPOLOGY, coco=tmp_path / "o.json")
-    sink.write(result(0, nobody()))
+    sink.write([result(0, nobody())])
     sink.close()
     assert json.loads((tmp_path / "o.json").read_text()) == []
 
@@ -249,7 +249,7 @@ def test_a_cell_of_the_sheet_is_never_larger_than_its_box(
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_each_line_is_on_disk_when_its_frame_is_done(tmp_path: Path, form: str) -> None:
     (sink,) = data_sinks(TOPOLOGY, **{form: tmp_path / "o"})
-    sink.write(result(0, one_person()))
+    sink.write([result(0, one_person())])
     text = (tmp_path / "o").read_text("utf-8")
     assert text.endswith("\n")
     assert "street" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -69,10 +69,11 @@ class Kept:
     images: list[int] = field(default_factory=list)
     fails_at: int | None = None
 
-    def write(self, result: Result) -> None:
-        if result.frame.index == self.fails_at:
-            raise OutputError("kept: full")
-        self.results.append(replace(result, frame=replace(result.frame, picture=None)))  # type: ignore[arg-type]
+    def write(self, results: Sequence[Result]) -> None:
+        for result in results:
+            if result.frame.index == self.fails_at:
+                raise OutputError("kept: full")
+            self.results.append(replace(result, frame=replace(result.frame, picture=None)))  # type: ignore[arg-type]
 
     def write_image(self, image: Image, frame: Frame) -> None:
         self.images.append(frame.index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from posert.postprocess.formats import COCO, coco_entry, order_of
@@ -28,15 +29,20 @@ class CocoResults:
         self._separator = "\n"
         self._count = 0
 
-    def write(self, result: Result) -> None:
+    def write(self, results: Sequence[Result]) -> None:
+        self._file.write("".join(self._entries(result) for result in results))
+
+    def _entries(self, result: Result) -> str:
         stem = Path(result.source.name).stem
         image_id = int(stem) if result.source.still and stem.isdigit() else self._count
         self._count += 1
         people = zip(result.people.keypoints, result.people.scores, strict=True)
+        text = ""
         for keypoints, score in people:
             entry = coco_entry(image_id, keypoints[self._order], float(score))
-            self._file.write(self._separator + json.dumps(entry))
+            text += self._separator + json.dumps(entry)
             self._separator = ",\n"
+        return text
 
     def close(self) -> None:
         self._file.close("\n]\n")

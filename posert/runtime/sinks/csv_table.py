@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +22,22 @@ class CsvTable:
 
     def __init__(self, path: Path, topology: Topology) -> None:
         self._file = TextFile(path, newline="")
-        self._rows = csv.writer(self._file)
+        self._text = StringIO(newline="")
+        self._rows = csv.writer(self._text)
         columns = [f"{name}_{part}" for name in topology.keypoints for part in ("x", "y", "score")]
         self._rows.writerow(["source", "frame", "time", "person", "score", *columns])
         self._empty = [""] * (2 + len(columns))
+        self._flush()
 
-    def write(self, result: Result) -> None:
+    def write(self, results: Sequence[Result]) -> None:
+        for result in results:
+            self._add(result)
+        self._flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _add(self, result: Result) -> None:
         where = [result.source.name, result.frame.index, round(result.frame.time_s, 6)]
         if not len(result.people):
             self._rows.writerow([*where, *self._empty])
@@ -35,5 +47,7 @@ class CsvTable:
             numbers = ["" if v != v else v for v in person.ravel().tolist()]
             self._rows.writerow([*where, number, score, *numbers])
 
-    def close(self) -> None:
-        self._file.close()
+    def _flush(self) -> None:
+        self._file.write(self._text.getvalue())
+        self._text.seek(0)
+        self._text.truncate()

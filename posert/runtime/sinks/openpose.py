@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from posert.postprocess.formats import OPENPOSE_COCO_18, order_of, with_zeros
@@ -33,7 +34,11 @@ class OpenPoseFolder:
         except OSError as e:
             raise unwritable(folder, e) from e
 
-    def write(self, result: Result) -> None:
+    def write(self, results: Sequence[Result]) -> None:
+        for result in results:
+            self._write(result)
+
+    def _write(self, result: Result) -> None:
         people = [
             {
                 "person_id": [-1],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -19,8 +20,8 @@ _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, 
 class Sink(Protocol):
     """Takes the results of all sources, one after the other, in order."""
 
-    def write(self, result: Result) -> None:
-        """Raises OutputError where it cannot be written; what is written stays."""
+    def write(self, results: Sequence[Result]) -> None:
+        """Raises OutputError where they cannot be written; what is written stays."""
         ...
 
     def close(self) -> None:
@@ -54,7 +55,7 @@ class ImageWriter(Protocol):
 
 
 class TextFile:
-    """A text file flushed line by line and put on the disk; ``-`` is stdout.
+    """A text file flushed with each text and put on the disk; ``-`` is stdout.
 
     What is written survives a kill, and but for the last second a power cut.
 
