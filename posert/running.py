@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _FILES_ON_DEVICE: Final = 16  # at once where NVDEC decodes: fewer leave it idle
 _READERS_ON_DEVICE: Final = 4  # threads: decoding leaves Python's lock, more only disturb it
+_WORKERS_ON_DEVICE: Final = 2  # threads of inference: with 4 parsing takes thrice as long
 # How long a thread that comes back from a decoder waits for Python's lock while another computes.
 # Of 32 streams on an H200, with Python's own 5 ms: 2,200 frames/s instead of 2,700.
 _SWITCH_S: Final = 0.0002
@@ -132,6 +133,7 @@ def _run_all(
             pose.estimator, draw, sinks,
             at_once=settings.at_once or (_FILES_ON_DEVICE if reading.on_device else 1),
             readers=_READERS_ON_DEVICE if reading.on_device else None,
+            workers=_WORKERS_ON_DEVICE if reading.on_device and not settings.workers else None,
             alive=alive,
         )  # fmt: skip
         span = Span(settings.start, settings.every, settings.max_frames)

@@ -100,6 +100,7 @@ class Stages:
     sinks: list[Sink]
     at_once: int = 1  # files read at once; live sources all are
     readers: int | None = None  # threads that read them; None: one a file
+    workers: int | None = None  # threads of inference; None: those that the engine asks for
     alive: Callable[[], None] = lambda: None  # called often, unless a stage hangs
 
 
@@ -118,7 +119,8 @@ def process(
     """
     runs = [_Run(job, stages, on_frame) for job in jobs]
     orders = [Order(run, run.open, own_turn=run.job.tally.live) for run in runs]
-    estimate, workers = stages.estimate, stages.estimate.engine.workers
+    estimate = stages.estimate
+    workers = stages.workers or estimate.engine.workers
     scheduler = Scheduler(
         orders, span, estimate.times,
         most=estimate.engine.batch, at_once=stages.at_once, readers=stages.readers,

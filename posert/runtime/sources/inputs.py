@@ -84,9 +84,15 @@ def _open_file(path: Path, reading: Reading) -> Source:
     if os.path.isfile(path):  # else it is VideoFile that says what is wrong
         library = choose(reading.io, "file", path=path, on_device=reading.on_device)
     if library == "nvcodec":
-        from posert.runtime.sources.nvcodec import NvcodecFile
+        from posert.runtime.sources.nvcodec import NotOnDevice, NvcodecFile
 
-        return NvcodecFile(path)
+        try:
+            return NvcodecFile(path)
+        except NotOnDevice as e:
+            if reading.io == "nvcodec":
+                raise
+            log.info("%s; read by FFmpeg", e)
+            library = "ffmpeg"
     if library == "gstreamer":
         from posert.runtime.sources.gstreamer import GstFile
 
