@@ -134,6 +134,7 @@ def _run_all(
             at_once=settings.at_once or (_FILES_ON_DEVICE if reading.on_device else 1),
             readers=_READERS_ON_DEVICE if reading.on_device else None,
             workers=_WORKERS_ON_DEVICE if reading.on_device and not settings.workers else None,
+            parse_apart=reading.on_device,
             alive=alive,
         )  # fmt: skip
         span = Span(settings.start, settings.every, settings.max_frames)

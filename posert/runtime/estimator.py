@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from posert.runtime.timing import StageTimes
 from posert.types import Frame, Image, Letterbox, People, PoseOutput
 
 Parse = Callable[[Sequence[PoseOutput]], list[People]]  # keypoints in map cells
+Inferred: TypeAlias = tuple[PoseOutput, Letterbox]  # of a picture; how cells become its pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,13 +47,20 @@ class Estimator:
         Raises:
             EngineError: the backend failed.
         """
-        with self.times.measure("engine", len(frames)):
-            outputs = self._infer(frames)
-        with self.times.measure("parse", len(frames)):
-            found = self.parse([output for output, _ in outputs])
-            return [to_source(p, box) for p, (_, box) in zip(found, outputs, strict=True)]
+        return self.parse_batch(self.infer_batch(frames))
 
-    def _infer(self, frames: Sequence[Frame]) -> list[tuple[PoseOutput, Letterbox]]:
+    def infer_batch(self, frames: Sequence[Frame]) -> list[Inferred]:
+        """The first half of ``batch``: the network, whose thread waits for a device."""
+        with self.times.measure("engine", len(frames)):
+            return self._infer(frames)
+
+    def parse_batch(self, inferred: Sequence[Inferred]) -> list[People]:
+        """The second half of ``batch``: the parser, whose thread holds Python's lock."""
+        with self.times.measure("parse", len(inferred)):
+            found = self.parse([output for output, _ in inferred])
+            return [to_source(p, box) for p, (_, box) in zip(found, inferred, strict=True)]
+
+    def _infer(self, frames: Sequence[Frame]) -> list[Inferred]:
         """Pictures on the device stay there where the engine takes them; others are fitted here."""
         engine = device_engine(self.engine)
         there: dict[int, Nv12Picture] = {}
@@ -65,7 +74,7 @@ class Estimator:
             found.update(zip(there, outputs, strict=True))
         return [found[i] for i in range(len(frames))]
 
-    def _infer_images(self, images: list[Image]) -> list[tuple[PoseOutput, Letterbox]]:
+    def _infer_images(self, images: list[Image]) -> list[Inferred]:
         """Calls the engine once for each size of its input that ``images`` are fitted to."""
         card = self.card
         fitted = [fit(image, card.input, self.size, card.outputs.stride) for image in images]
@@ -76,7 +85,7 @@ class Estimator:
             found.update(zip(places, outputs, strict=True))
         return [(found[i], letterbox) for i, (_, letterbox) in enumerate(fitted)]
 
-    def infer(self, image: Image) -> tuple[PoseOutput, Letterbox]:
+    def infer(self, image: Image) -> Inferred:
         """What the network says of ``image``, and how to get from cells to its pixels."""
         card = self.card
         frame, letterbox = fit(image, card.input, self.size, card.outputs.stride)

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -101,6 +102,7 @@ class Stages:
     at_once: int = 1  # files read at once; live sources all are
     readers: int | None = None  # threads that read them; None: one a file
     workers: int | None = None  # threads of inference; None: those that the engine asks for
+    parse_apart: bool = False  # in the thread that writes data, not in those of inference
     alive: Callable[[], None] = lambda: None  # called often, unless a stage hangs
 
 
@@ -128,15 +130,19 @@ def process(
     live = any(job.tally.live for job in jobs)
     depth = max(1, workers - 1) if live else workers + 2  # what waits here grows old
 
-    def find(batch: Batch[_Run]) -> list[Found]:
-        found = iter(estimate.batch([item for _, item in batch if isinstance(item, Frame)]))
-        return [(r, item, next(found) if isinstance(item, Frame) else None) for r, item in batch]
+    def infer(batch: Batch[_Run]) -> tuple[Batch[_Run], Callable[[], list[People]]]:
+        frames = [item for _, item in batch if isinstance(item, Frame)]
+        if stages.parse_apart:
+            return batch, partial(estimate.parse_batch, estimate.infer_batch(frames))
+        people = estimate.batch(frames)
+        return batch, lambda: people
 
     batches = scheduler.batches(stop, stages.alive)
-    found = ordered_map(find, batches, workers=workers, depth=depth, name="estimate", stop=stop)
+    found = ordered_map(infer, batches, workers=workers, depth=depth, name="estimate", stop=stop)
     ending: deque[_Run] = deque()
     try:
-        for items in found:
+        for batch, parsed in found:
+            items = _with_people(batch, parsed())
             _write_data(items, stages)
             for run, item, people in items:
                 if isinstance(item, End):
@@ -152,6 +158,12 @@ def process(
             run.end(End())
         for run in runs:
             run.join()
+
+
+def _with_people(batch: Batch[_Run], found: list[People]) -> list[Found]:
+    """A batch, the people of each frame beside it."""
+    people = iter(found)
+    return [(run, item, next(people) if isinstance(item, Frame) else None) for run, item in batch]
 
 
 def _write_data(items: list[Found], stages: Stages) -> None:
