@@ -31,7 +31,7 @@ from posert.types import Image, People
 log = logging.getLogger(__name__)
 
 _FILES_ON_DEVICE: Final = 16  # at once where NVDEC decodes: fewer leave it idle
-_READERS_ON_DEVICE: Final = 4  # threads: decoding leaves Python's lock, more only disturb it
+_READERS_ON_DEVICE: Final = 3  # threads: decoding leaves Python's lock, more only disturb it
 _WORKERS_ON_DEVICE: Final = 2  # threads of inference: with 4 parsing takes thrice as long
 # How long a thread that comes back from a decoder waits for Python's lock while another computes.
 # Of 32 streams on an H200, with Python's own 5 ms: 2,200 frames/s instead of 2,700.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from typing import Any
+
 import pytest
 
 from posert.errors import ConfigError
 from posert.runtime import elements
-from posert.runtime.elements import library, missing, package_of
+from posert.runtime.elements import library, missing, package_of, supervised, supervision
 from posert.runtime.pipelines.decoding import all_decoders
 from posert.runtime.pipelines.writing import ENCODERS
 
@@ -41,3 +45,35 @@ def test_elements_are_found_without_a_python_binding() -> None:
 def test_the_parser_says_what_is_wrong() -> None:
     assert elements.why_not_parsed("videotestsrc ! fakesink") is None
     assert "no property" in (elements.why_not_parsed("videotestsrc foo=1 ! fakesink") or "")
+
+
+class Tracing:
+    """A GStreamer that counts who asks to be told, slowly enough for others to ask meanwhile."""
+
+    def __init__(self) -> None:
+        self.hooks: list[Any] = []
+
+    def gst_bus_new(self) -> int:
+        time.sleep(0.05)
+        return 1
+
+    def gst_tracing_register_hook(self, _owner: int, _event: bytes, hook: Any) -> None:
+        self.hooks.append(hook.value)
+
+
+def test_sources_that_open_at_once_ask_to_be_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracing, barrier = Tracing(), threading.Barrier(4)
+    monkeypatch.setattr(supervision, "gstreamer", lambda: tracing)
+    monkeypatch.setattr(supervision, "_registered", [])
+
+    def open_one() -> None:
+        barrier.wait()
+        with supervised():
+            pass
+
+    threads = [threading.Thread(target=open_one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(tracing.hooks) == 1

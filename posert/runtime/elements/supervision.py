@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes import CFUNCTYPE, Structure, byref, c_int, c_uint, c_uint64, c_void_p
-from functools import lru_cache
 from typing import Any, Final
 
 from posert.runtime.elements.library import GError, gobject, gstreamer, name_of, take_error
@@ -110,17 +109,22 @@ def supervised() -> Iterator[Supervision]:
         _current.supervision = None
 
 
-@lru_cache
-def _listen() -> tuple[Any, int] | None:
-    """Asks GStreamer, once, to tell of each element made; what must live on is returned."""
-    gst = gstreamer()
-    if not hasattr(gst, "gst_tracing_register_hook"):
-        log.info("this GStreamer tells of no elements: streams that go silent are not noticed")
-        return None
-    hook = _NewElement(_on_new_element)
-    owner = gst.gst_bus_new()  # a hook belongs to some object
-    gst.gst_tracing_register_hook(owner, b"element-new", ctypes.cast(hook, c_void_p))
-    return hook, owner
+_registering: Final = threading.Lock()
+_registered: Final[list[Any]] = []  # what GStreamer calls for ever: never freed
+
+
+def _listen() -> None:
+    """Asks GStreamer, once in this process, to tell of each element made."""
+    with _registering:
+        if _registered:
+            return
+        gst, hook = gstreamer(), _NewElement(_on_new_element)
+        if hasattr(gst, "gst_tracing_register_hook"):
+            owner = gst.gst_bus_new()  # a hook belongs to some object
+            gst.gst_tracing_register_hook(owner, b"element-new", ctypes.cast(hook, c_void_p))
+        else:
+            log.info("this GStreamer tells of no elements: streams gone silent are not noticed")
+        _registered.append(hook)
 
 
 def _on_new_element(_owner: int, _time: int, element: int) -> None:
