@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 
 from posert.errors import ConfigError, OutputError
 from posert.runtime.sinks import stream_address
 from posert.runtime.sinks.video import check_ending
+from posert.runtime.sources.addresses import url_path, without_password
 from posert.runtime.sources.inputs import is_picture
 from posert.settings import RunSettings
 
@@ -30,6 +32,8 @@ def plan_outputs(names: list[str], settings: RunSettings) -> list[Path | None]:
     if settings.output is None and not data and settings.openpose_json is None:
         raise ConfigError("nothing to write", fix="give -o OUT, --jsonl FILE or another output")
     planned = [] if settings.output is None else _planned(names, settings.output)
+    if any(stream_address(path) is not None for path in data):
+        raise ConfigError("an address is no place for data", expected="a file, or - for stdout")
     _check_distinct([*planned, *data])
     _check_not_inputs([*planned, *data], names)
     return [*planned] or [None] * len(names)
@@ -39,7 +43,8 @@ def _planned(names: list[str], output: Path) -> list[Path]:
     sent = stream_address(output) is not None
     one_file = sent or (bool(output.suffix) and not os.path.isdir(output))
     if one_file and len(names) != 1:
-        raise ConfigError(f"-o {output}", got=f"{len(names)} inputs", expected="a folder for them")
+        shown = without_password(stream_address(output) or str(output))
+        raise ConfigError(f"-o {shown}", got=f"{len(names)} inputs", expected="a folder for them")
     planned = [output] if one_file else _in_folder(names, output)
     if not sent:
         for name, path in zip(names, planned, strict=True):
@@ -51,13 +56,23 @@ def _in_folder(names: list[str], folder: Path) -> list[Path]:
     """``folder/STEM.mp4`` (pictures keep their ending), numbered where stems repeat."""
     planned: list[Path] = []
     for name in names:
-        stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in Path(name).stem)
+        stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in _stem(name))
         suffix = Path(name).suffix if is_picture(name) else ".mp4"
         path, number = folder / f"{stem or 'source'}{suffix}", 2
         while path in planned:
             path, number = folder / f"{stem}-{number}{suffix}", number + 1
         planned.append(path)
     return planned
+
+
+def _stem(name: str) -> str:
+    """Of an address the last part of its path, or its host: users and tokens are no names."""
+    if "://" not in name:
+        return Path(name).stem
+    try:
+        return Path(url_path(name)).stem or urlsplit(name).hostname or "source"
+    except ValueError:  # no address: who opens it says so
+        return "source"
 
 
 def _check_ending(name: str, path: Path) -> None:

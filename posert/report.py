@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,12 @@ from posert.errors import SOME_INPUTS_FAILED, PosertError
 from posert.runtime.pipeline import Tally
 from posert.runtime.timing import StageTime
 from posert.status import SourceStatus, StatusFile
+
+
+class Stop(threading.Event):
+    """What ends a run early, and the exit code that the run has then if nothing failed."""
+
+    exit_code = 0
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class Report:
     engine: str
     stopped: bool  # ended by the user before its end
     outputs: tuple[Path, ...] = ()  # files of all inputs together
+    stop_code: int = 0  # the exit code of a run that was stopped, where nothing failed
     failure: PosertError | None = None  # of the engine, or of an output shared by all inputs
 
     @property
@@ -39,12 +47,15 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0, the code of the only failure, or 7 where some inputs failed and others are done."""
+        """0, the code of the only failure, or 7 where some inputs failed and others are done.
+
+        A run that was stopped, and in which nothing failed, has ``stop_code``.
+        """
         if self.failure is not None:
             return self.failure.exit_code
         failed = [tally.error for tally in self.sources if tally.error is not None]
         if not failed:
-            return 0
+            return self.stop_code if self.stopped else 0
         return failed[0].exit_code if len(failed) == len(self.sources) else SOME_INPUTS_FAILED
 
 

@@ -16,13 +16,13 @@ from posert.errors import PosertError
 from posert.outputs import plan_outputs
 from posert.pose import Pose
 from posert.postprocess.draw import draw_people
-from posert.report import Report, close_status, status_kept
+from posert.report import Report, Stop, close_status, status_kept
 from posert.runtime.engine import device_engine
 from posert.runtime.outlet import WriteImage
 from posert.runtime.pipeline import Files, Job, OnFrame, Stages, Tally, process
 from posert.runtime.sinks import data_sinks, picture_writer, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
-from posert.runtime.sources.addresses import is_address
+from posert.runtime.sources.addresses import is_address, without_password
 from posert.runtime.sources.inputs import expand, open_source
 from posert.runtime.sources.source import Reading, Source, Span
 from posert.settings import RunSettings, read_settings
@@ -80,12 +80,12 @@ def run_settings(
     names = expand(inputs)
     outputs = plan_outputs(names, settings)
     pose = Pose(**vars(settings))
-    tallies = [Tally(name, live=is_address(name)) for name in names]
+    tallies = [Tally(without_password(name), live=is_address(name)) for name in names]
     began = time.perf_counter()
     failure = None
     with status_kept(settings.status, tallies) as alive:
         try:
-            work = list(zip(tallies, outputs, strict=True))
+            work = list(zip(names, tallies, outputs, strict=True))
             _run_all(work, pose, settings, stop, on_frame, alive)
         except PosertError as e:
             failure = e
@@ -94,13 +94,14 @@ def run_settings(
     data = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
     written = tuple(path for path in (*data, settings.contact_sheet) if path is not None)
     engine = pose.engine.name
-    report = Report(tuple(tallies), seconds, stages, engine, stop.is_set(), written, failure)
+    code = stop.exit_code if isinstance(stop, Stop) else 0
+    report = Report(tuple(tallies), seconds, stages, engine, stop.is_set(), written, code, failure)
     close_status(settings.status, report)
     return report
 
 
 def _run_all(
-    work: list[tuple[Tally, Path | None]],
+    work: list[tuple[str, Tally, Path | None]],
     pose: Pose,
     settings: RunSettings,
     stop: threading.Event,
@@ -128,7 +129,7 @@ def _run_all(
             files.callback(sheet.close)
         on_device = device_engine(pose.engine) is not None
         reading = replace(settings.reading, on_device=on_device)
-        jobs = [_job(tally, output, sheet, settings, reading, stop) for tally, output in work]
+        jobs = [_job(*each, sheet, settings, reading, stop) for each in work]
         stages = Stages(
             pose.estimator, draw, sinks,
             at_once=settings.at_once or (_FILES_ON_DEVICE if reading.on_device else 1),
@@ -144,6 +145,7 @@ def _run_all(
 
 
 def _job(
+    name: str,
     tally: Tally,
     output: Path | None,
     sheet: ContactSheet | None,
@@ -155,7 +157,7 @@ def _job(
     span = Span(settings.start, settings.every, settings.max_frames)
 
     def opened() -> Source:
-        source = open_source(tally.source, reading, stop)
+        source = open_source(name, reading, stop)
         tally.expected = span.expected(source.info)
         return source
 

@@ -19,6 +19,7 @@ from posert.runtime.video_io import VideoIO
 
 _DURATION = {"expected": "seconds, or a duration as 200ms, 90s, 10m, 1h"}
 _LASTS: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h|)")
+_LONGEST_S: Final = 30 * 24 * 3600.0
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
@@ -106,7 +107,8 @@ class RunSettings:
         _check(self.at_once is None or self.at_once >= 1, "at_once", self.at_once, "1 or more")
         for name in ("open_timeout", "read_timeout", "give_up", "segment"):
             value = getattr(self, name)
-            _check(value is None or value > 0, name, value, "more than 0 seconds")
+            fits = value is None or 0 < value <= _LONGEST_S
+            _check(fits, name, value, "more than 0 seconds, at most 30 days")
         latency = self.rtsp_latency
         _check(0 <= latency <= 60, "rtsp_latency", latency, "0 to 60 seconds")
         _check(0 < self.line_width <= 20, "line_width", self.line_width, "above 0, at most 20")

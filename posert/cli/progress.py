@@ -22,17 +22,26 @@ from posert.runtime.pipeline import Tally
 
 console = Console(stderr=True, highlight=False)
 
+_TOLD = ("posert.building", "posert.runtime.sources.live")  # not only their troubles
 _LINE_EVERY_S = 5.0
 _BARS = 8  # shown at once
 _NAMED_IN_A_FOLDER = 5  # of more files there only their number is told
 
 
 def start_logging(quiet: bool) -> None:
-    """Log lines to stderr: warnings, errors and what is being built; with --quiet errors only."""
+    """Log lines to stderr: warnings, errors, builds and the lives of cameras; or errors only.
+
+    In a file or pipe each is one line, that it may be searched.
+    """
     level = logging.ERROR if quiet else logging.WARNING
-    logging.getLogger("posert.building").setLevel(level if quiet else logging.INFO)
-    handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
-    logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
+    for told in _TOLD:
+        logging.getLogger(told).setLevel(level if quiet else logging.INFO)
+    if console.is_terminal:
+        handler: logging.Handler = RichHandler(console=console, show_time=False, show_path=False)
+        form = "%(message)s"
+    else:
+        handler, form = logging.StreamHandler(), "%(levelname)s %(message)s"
+    logging.basicConfig(level=level, format=form, handlers=[handler], force=True)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -195,7 +194,7 @@ def run(
     with _stop_on_signals() as stopped, Progress(quiet) as progress:
         report = run_settings(list(inputs), settings, stopped.event, progress.update)
     print_report(report, quiet)
-    raise typer.Exit(128 + stopped.signal if stopped.signal else report.exit_code)
+    raise typer.Exit(report.exit_code)
 
 
 def parse_size(text: str) -> Any:
@@ -210,7 +209,9 @@ class _Stopped:
     """Whether and by which signal the run was asked to end."""
 
     def __init__(self) -> None:
-        self.event = threading.Event()
+        from posert.report import Stop
+
+        self.event = Stop()
         self.signal = 0
         self._at_s = 0.0
 
@@ -220,6 +221,7 @@ class _Stopped:
                 raise KeyboardInterrupt
             return
         self.signal, self._at_s = number, time.monotonic()
+        self.event.exit_code = 128 + number
         self.event.set()
 
 

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from posert.errors import PosertError
-from posert.runtime.flow import ordered_map, put
+from posert.errors import OutputError, PosertError
+from posert.runtime.flow import ordered_map
 from posert.runtime.timing import StageTimes
 from posert.types import Frame, Image, People
 
@@ -16,46 +16,67 @@ Draw = Callable[[Image, People], Image]  # a new picture; its input is left as i
 WriteImage = Callable[[Image, Frame], None]
 
 _POLL_S: Final = 0.1  # how often a waiting thread looks whether it should stop
-_DEPTH: Final = 4  # frames that wait to be drawn, and that wait to be written
+_HANGS_S: Final = 10.0  # without a frame or an end: the file, or who receives it, hangs
+_DEPTH: Final = 4  # drawn frames that wait to be written
 
 
 class Outlet:
-    """Draws and writes what ``put`` is given, in order; a frame is done when it is written."""
+    """Draws and writes what ``put`` is given, in order; nobody waits for it but ``join``."""
 
     def __init__(
         self,
         draw: Draw,
         writers: list[WriteImage],
         close: Callable[[], None],
-        done: Callable[[Frame, People], None],
         times: StageTimes,
+        *,
+        done: Callable[[Frame, People], None],
+        failed: Callable[[], None],
     ) -> None:
-        """``close`` completes the files; ``done`` is called after each frame that is written."""
+        """Starts its threads.
+
+        Args:
+            draw: makes the picture of a frame.
+            writers: take the pictures.
+            close: completes the files.
+            times: of drawing and encoding.
+            done: called after each frame that is written.
+            failed: called when no further frame can be written.
+        """
         self._draw = draw
         self._writers = writers
         self._close = close
-        self._done = done
         self._times = times
-        self._given: queue.Queue[tuple[Frame, People] | None] = queue.Queue(_DEPTH)
+        self._done = done
+        self._failed = failed
+        self._given: queue.SimpleQueue[tuple[Frame, People] | None] = queue.SimpleQueue()
         self._closed = threading.Event()
+        self._moved = threading.Event()  # something was done
         self.error: PosertError | None = None  # what ended it early
-        self._fault: BaseException | None = None
+        self.fault: BaseException | None = None  # the same, where the fault is ours
         self._thread = threading.Thread(target=self._run, name="outlet", daemon=True)
         self._thread.start()
 
-    def put(self, frame: Frame, people: People) -> bool:
-        """Hands a frame over, when there is room; False when writing has failed."""
-        return put(self._given, (frame, people), self._closed)
+    def put(self, frame: Frame, people: People) -> None:
+        """Hands a frame over; nothing is done with it once writing has failed."""
+        if not self._closed.is_set():
+            self._given.put((frame, people))
 
     def end(self) -> None:
         """No further frame comes; what was given is completed."""
-        put(self._given, None, self._closed)
+        self._given.put(None)
 
     def join(self) -> None:
-        """Waits until the files are complete."""
-        self._thread.join()
-        if self._fault is not None:
-            raise self._fault
+        """Waits until the files are complete, or until nothing moves any more."""
+        while self._thread.is_alive():
+            self._moved.clear()
+            self._thread.join(_POLL_S)
+            if self._thread.is_alive() and not self._moved.wait(_HANGS_S):
+                self.error = OutputError(
+                    f"an output took nothing for {_HANGS_S:.0f} s and was left",
+                    fix="check its disk or receiver",
+                )
+                return
 
     def _run(self) -> None:
         try:
@@ -66,7 +87,9 @@ class Outlet:
         except PosertError as e:
             self.error = self.error or e
         except BaseException as e:  # noqa: BLE001  it is raised again where the outlet is joined
-            self._fault = e
+            self.fault = e
+        finally:
+            self._moved.set()
 
     def _write_all(self) -> None:
         drawn = ordered_map(self._drawn, self._taken(), workers=1, depth=_DEPTH, name="draw")
@@ -75,7 +98,11 @@ class Outlet:
                 with self._times.measure("encode"):
                     for write in self._writers:
                         write(image, frame)
+                self._moved.set()
                 self._done(frame, people)
+        except BaseException:
+            self._failed()
+            raise
         finally:
             self._closed.set()  # or ``_taken`` would wait for more
             drawn.close()

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from posert.errors import PosertError
+from posert.errors import PosertError, StreamEnded
 from posert.runtime.estimator import Estimator
 from posert.runtime.flow import ordered_map
 from posert.runtime.outlet import Draw, Outlet, WriteImage
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 Found: TypeAlias = "tuple[_Run, Frame | End, People | None]"
 
+_OF_A_BATCH: Final = 4  # frames of one source in a batch of several
+_BEHIND: Final = 8  # frames of one source that wait to be drawn and written
 _ENDING: Final = 8  # outlets that may complete their files while other sources run
 _AGES_KEPT: Final = 10_000  # most recent frames that the age speaks of
 
@@ -119,16 +121,18 @@ def process(
     Raises:
         PosertError: the engine or a sink of all sources failed; all frames before it are written.
     """
-    runs = [_Run(job, stages, on_frame) for job in jobs]
-    orders = [Order(run, run.open, own_turn=run.job.tally.live) for run in runs]
     estimate = stages.estimate
     workers = stages.workers or estimate.engine.workers
-    scheduler = Scheduler(
-        orders, span, estimate.times,
-        most=estimate.engine.batch, at_once=stages.at_once, readers=stages.readers,
-    )  # fmt: skip
     live = any(job.tally.live for job in jobs)
     depth = max(1, workers - 1) if live else workers + 2  # what waits here grows old
+    runs = [_Run(job, stages, on_frame) for job in jobs]
+    out = (workers + depth) * min(_OF_A_BATCH, estimate.engine.batch) + _BEHIND
+    scheduler = Scheduler(
+        [run.order(out) for run in runs], span, estimate.times,
+        most=estimate.engine.batch, at_once=stages.at_once, readers=stages.readers,
+    )  # fmt: skip
+    for run in runs:
+        run.scheduler = scheduler
 
     def infer(batch: Batch[_Run]) -> tuple[Batch[_Run], Callable[[], list[People]]]:
         frames = [item for _, item in batch if isinstance(item, Frame)]
@@ -139,25 +143,40 @@ def process(
 
     batches = scheduler.batches(stop, stages.alive)
     found = ordered_map(infer, batches, workers=workers, depth=depth, name="estimate", stop=stop)
-    ending: deque[_Run] = deque()
     try:
-        for batch, parsed in found:
-            items = _with_people(batch, parsed())
-            _write_data(items, stages)
-            for run, item, people in items:
-                if isinstance(item, End):
-                    run.end(item)
-                    ending.append(run)
-                elif people is not None and not run.deliver(item, people):
-                    scheduler.drop(run)
-            while len(ending) > _ENDING:
-                ending.popleft().join()
+        _deliver_all(found, stages)
     finally:
         found.close()
-        for run in runs:
-            run.end(End())
-        for run in runs:
-            run.join()
+        _complete(runs)
+
+
+def _deliver_all(
+    found: Iterable[tuple[Batch[_Run], Callable[[], list[People]]]], stages: Stages
+) -> None:
+    """Data at once, pictures to the outlets of their sources."""
+    ending: deque[_Run] = deque()
+    for batch, parsed in found:
+        items = _with_people(batch, parsed())
+        _write_data(items, stages)
+        for run, item, people in items:
+            if isinstance(item, End):
+                run.end(item)
+                ending.append(run)
+            elif people is not None:
+                run.deliver(item, people)
+        while len(ending) > _ENDING:
+            ending.popleft().join()
+
+
+def _complete(runs: list[_Run]) -> None:
+    """Completes the files of all, and raises the first fault of ours only then."""
+    for run in runs:
+        run.end(End())
+    for run in runs:
+        run.join()
+    for run in runs:
+        if run.fault is not None:
+            raise run.fault
 
 
 def _with_people(batch: Batch[_Run], found: list[People]) -> list[Found]:
@@ -182,65 +201,88 @@ class _Run:
     """One source on its way through the stages."""
 
     def __init__(self, job: Job, stages: Stages, on_frame: OnFrame) -> None:
-        self.job = job
+        self.source: Source | None = None  # from its opening to its end
+        self.scheduler: Scheduler[_Run] | None = None
+        self.fault: BaseException | None = None
+        self._job = job
+        self._tally = job.tally
         self._stages = stages
         self._on_frame = on_frame
-        self.source: Source | None = None
         self._outlet: Outlet | None = None
-        self._failed = False
+        self._lock = threading.Lock()
+        self._ended = False
 
-    def open(self) -> Source:
-        """Opens the source and the files it goes to; in the source's own thread."""
-        source = self.job.open()
-        try:
-            tally = self.job.tally
-            tally.source, tally.health, tally.opened = source.info.name, source.health, True
-            if self.job.files is not None:
-                files = self.job.files(source)
-                self._outlet = Outlet(
-                    self._stages.draw, files.writers, files.close, self._count,
-                    self._stages.estimate.times,
-                )  # fmt: skip
-        except BaseException:
-            source.close()
-            raise
-        self.source = source
-        return source
+    def order(self, most_out: int) -> Order[_Run]:
+        """What the scheduler is to read."""
+        drawn = self._job.files is not None
+        own_turn = self._tally.live
+        return Order(self, self._open, own_turn, most_out if drawn else None)
 
-    def deliver(self, frame: Frame, people: People) -> bool:
-        """Hands the picture to the outlet; False where no further frame is wanted."""
-        if self._failed:
-            return False
+    def deliver(self, frame: Frame, people: People) -> None:
+        """Hands the picture to the outlet, where there is one."""
         if frame.seen_s == frame.seen_s:
-            self.job.tally.ages_s.append(time.monotonic() - frame.seen_s)
+            self._tally.ages_s.append(time.monotonic() - frame.seen_s)
         if self._outlet is None:
             self._count(frame, people)
-        elif not self._outlet.put(frame, people):
-            self._failed = True
-        return not self._failed
+        else:
+            self._outlet.put(frame, people)
 
     def end(self, end: End) -> None:
         """No further frame comes; safe to call twice."""
-        self.job.tally.error = self.job.tally.error or end.error
+        with self._lock:
+            self._ended = True
+        self._tally.error = self._tally.error or end.error
         if self._outlet is not None:
             self._outlet.end()
 
     def join(self) -> None:
         """Waits until its files are complete."""
-        tally = self.job.tally
+        tally = self._tally
         if self._outlet is not None:
             self._outlet.join()
-            tally.error = tally.error or self._outlet.error
-        if self.source is not None:
-            tally.skipped, tally.dropped = self.source.skipped, self.source.dropped
+            tally.error, self.fault = tally.error or self._outlet.error, self._outlet.fault
+        self._count_lost()
+        self.source = self._outlet = None  # what they hold is free
         tally.done = True
 
+    def _open(self) -> Source:
+        """Opens the source and the files it goes to; in the thread that reads it."""
+        source = self._job.open()
+        try:
+            with self._lock:
+                if self._ended:
+                    raise StreamEnded(f"{source.info.name}: opened too late")
+                self._open_files(source)
+        except BaseException:
+            source.close()
+            raise
+        tally = self._tally
+        tally.source, tally.health, tally.opened = source.info.name, source.health, True
+        return source
+
+    def _open_files(self, source: Source) -> None:
+        if self._job.files is not None:
+            files = self._job.files(source)
+            self._outlet = Outlet(
+                self._stages.draw, files.writers, files.close, self._stages.estimate.times,
+                done=self._written, failed=self._drop,
+            )  # fmt: skip
+        self.source = source
+
+    def _written(self, frame: Frame, people: People) -> None:
+        self._count(frame, people)
+        if self.scheduler is not None:
+            self.scheduler.finished(self)
+
+    def _drop(self) -> None:
+        if self.scheduler is not None:
+            self.scheduler.drop(self)
+
     def _count(self, frame: Frame, people: People) -> None:
-        tally, source = self.job.tally, self.source
+        tally = self._tally
         tally.frames += 1
         tally.people += len(people)
-        if source is not None:
-            tally.skipped, tally.dropped = source.skipped, source.dropped
+        self._count_lost()
         if people.capped and not tally.capped:
             log.warning(
                 "%s: a cap was hit (%d peaks, %d people left out); it is counted from here on",
@@ -248,3 +290,7 @@ class _Run:
             )  # fmt: skip
         tally.capped = tally.capped + people.capped
         self._on_frame(tally)
+
+    def _count_lost(self) -> None:
+        if self.source is not None:
+            self._tally.skipped, self._tally.dropped = self.source.skipped, self.source.dropped

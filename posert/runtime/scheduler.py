@@ -1,6 +1,6 @@
 """Frames of many sources into batches: fair turns; files wait, live sources show their newest.
 
-Every source is opened and read in a thread of its own, so that one that hangs harms no other.
+Live sources are opened and read in threads of their own, so that one that hangs harms no other.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Order(Generic[Owner]):
     owner: Owner  # whose frames they are
     open: Callable[[], Source]  # called in the source's thread
     own_turn: bool  # begins at once, whatever else is read; others wait for their turn
+    most_out: int | None = None  # frames taken and not ``finished``, at most; None: any number
 
 
 Frames = Generator[Frame, None, None]
@@ -54,9 +55,11 @@ class _Feed(Generic[Owner]):
 
     order: Order[Owner]
     room: threading.Condition  # told when a frame was taken
-    source: Source | None = None
+    source: Source | None = None  # while it is read
+    live: bool = False
     waiting: deque[Frame | End] = field(default_factory=deque)
     taken: int = 0
+    out: int = 0  # taken, and not finished if that matters
     in_turn: bool = False  # is among those whose turn comes
     closed: bool = False  # no further frame is wanted
 
@@ -125,15 +128,24 @@ class Scheduler(Generic[Owner]):
         with self._lock:
             self._drop(self._feeds[owner])
 
+    def finished(self, owner: Owner) -> None:
+        """A frame of ``owner``'s has left the last stage: another may be taken."""
+        with self._lock:
+            feed = self._feeds[owner]
+            feed.out -= 1
+            self._line_up(feed)
+            if feed.in_turn and self._waiting >= self._wanted:
+                self._ready.notify()
+
     def close(self) -> None:
         """Ends all threads; a source that does not answer is left to the end of the process."""
         with self._lock:
             self._stopped = True
             for feed in self._feeds.values():
                 feed.room.notify_all()
-            live = [f.source for f in self._feeds.values() if f.source and f.source.info.live]
+            live = [f.source for f in self._feeds.values() if f.source and f.live]
         for source in live:
-            source.close()  # wakes a thread that waits for a picture
+            _close(source.close)  # wakes a thread that waits for a picture
         patience_ends = time.monotonic() + _PATIENCE_S
         for thread in self._threads:
             if thread.is_alive():
@@ -166,7 +178,7 @@ class Scheduler(Generic[Owner]):
     def _expected(self) -> int:
         """How many frames may come to wait before one is taken."""
         open_ = (feed for feed in self._feeds.values() if feed.source and not feed.closed)
-        return sum(1 if self._live(feed) else _WAITING for feed in open_)
+        return sum(1 if feed.live else _WAITING for feed in open_)
 
     def _next_of(self, feed: _Feed[Owner]) -> Frame | End:
         item = feed.waiting.popleft()
@@ -175,8 +187,9 @@ class Scheduler(Generic[Owner]):
             self._open -= 1
             return item
         feed.taken += 1
+        feed.out += 1
         feed.room.notify()
-        if self._live(feed) and feed.taken == self._span.max_frames:
+        if feed.live and feed.taken == self._span.max_frames:
             self._drop(feed)
         return item
 
@@ -184,6 +197,7 @@ class Scheduler(Generic[Owner]):
         if not feed.closed:
             self._waiting -= len(feed.waiting)
             feed.waiting.clear()
+            feed.out = 0  # what is out is not finished any more
             self._put(feed, End())
             feed.room.notify_all()
 
@@ -202,10 +216,10 @@ class Scheduler(Generic[Owner]):
             goes_on = self._hand_over(read)
             for (_, frames), kept in zip(under_way, goes_on, strict=True):
                 if not kept:
-                    frames.close()  # closes its source
+                    _close(frames.close)  # closes its source
             under_way = [each for each, kept in zip(under_way, goes_on, strict=True) if kept]
         for _, frames in under_way:
-            frames.close()
+            _close(frames.close)
 
     def _read(self, frames: Frames) -> Frame | End:
         """The next frame of a source, or its end and what ended it."""
@@ -222,10 +236,14 @@ class Scheduler(Generic[Owner]):
         source = feed.order.open()
         try:
             with self._lock:
-                feed.source = source
+                if self._stopped:
+                    return
+                feed.source, feed.live = source, source.info.live
             yield from self._frames(source)
         finally:
             source.close()
+            with self._lock:
+                feed.source = None  # what it holds is free, however many come after it
 
     def _frames(self, source: Source) -> Iterator[Frame]:
         if source.info.live:  # frames passed over do not count, and waiting is no work
@@ -238,10 +256,10 @@ class Scheduler(Generic[Owner]):
             return [self._offer(feed, item) for feed, item in read]
 
     def _offer(self, feed: _Feed[Owner], item: Frame | End) -> bool:
-        if self._live(feed) and isinstance(item, Frame):
-            if feed.waiting and not feed.closed:
+        if feed.live and isinstance(item, Frame):
+            if feed.waiting and not feed.closed and feed.source is not None:
                 feed.waiting[-1] = item
-                feed.source.dropped += 1  # type: ignore[union-attr]
+                feed.source.dropped += 1
                 return not self._stopped
         else:
             while len(feed.waiting) >= _WAITING and not (feed.closed or self._stopped):
@@ -260,15 +278,13 @@ class Scheduler(Generic[Owner]):
             self._ready.notify()
 
     def _line_up(self, feed: _Feed[Owner], *, first: bool = False) -> None:
-        if feed.waiting and not feed.in_turn:
+        most = feed.order.most_out
+        if feed.waiting and not feed.in_turn and (most is None or feed.out < most):
             feed.in_turn = True
             if first:
                 self._turns.appendleft(feed)
             else:
                 self._turns.append(feed)
-
-    def _live(self, feed: _Feed[Owner]) -> bool:
-        return feed.source is not None and feed.source.info.live
 
 
 def _next(feeds: deque[_Feed[Owner]]) -> _Feed[Owner] | None:
@@ -276,3 +292,11 @@ def _next(feeds: deque[_Feed[Owner]]) -> _Feed[Owner] | None:
         return feeds.popleft()
     except IndexError:
         return None
+
+
+def _close(close: Callable[[], None]) -> None:
+    """Frees a source; what fails then is said, and harms nothing that was read."""
+    try:
+        close()
+    except PosertError as e:
+        log.warning("closing a source: %s", e)

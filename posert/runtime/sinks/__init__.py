@@ -95,7 +95,7 @@ def video_writer(
 
     address = stream_address(target)
     if address is not None and segment_s is not None:
-        raise ConfigError(f"segment: {target} is no file", fix="leave out --segment")
+        raise ConfigError("segment: an address is no file", fix="leave out --segment")
     open_video = _opener(address, _for_jetson(encoder, info))
     path = Path(target)
     if segment_s is not None:
