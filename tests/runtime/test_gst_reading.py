@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,6 +132,14 @@ def test_a_source_that_sends_nothing_ends_in_time() -> None:
         GstCapture("gst://udpsrc port=0 ! h264parse", Reading(open_timeout_s=0.5))
 
 
+class Nothing(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *args: Any) -> None:
+        return
+
+
 @pytest.mark.parametrize(
     ("address", "error", "message"),
     [
@@ -140,6 +151,7 @@ def test_a_source_that_sends_nothing_ends_in_time() -> None:
         ("gst://nvarguscamerasrc", ConfigError, r"nvarguscamerasrc \(JetPack: nvidia-l4t-gst"),
         ("gst://videotestsrc foo=1", ConfigError, 'no property "foo" in element "videotestsrc"'),
         ("rtsp://me:secret@127.0.0.1:9/x", InputError, r"rtsp://me:\*\*\*@.*Failed to connect"),
+        ("http://127.0.0.1:{port}/none?token=secret", InputError, r"URL: .*none\?token=\*\*\*"),
         ("/dev/video77", InputError, r"Cannot identify device '/dev/video77'"),
         ("csi://0", ConfigError, "nvarguscamerasrc .JetPack"),
     ],
@@ -147,8 +159,13 @@ def test_a_source_that_sends_nothing_ends_in_time() -> None:
 def test_what_cannot_be_read_is_said_in_one_line(
     address: str, error: type[Exception], message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(error, match=message) as refused:
-        GstCapture(address, SOON)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Nothing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        with pytest.raises(error, match=message) as refused:
+            GstCapture(address.format(port=server.server_port), SOON)
+        server.shutdown()
+        thread.join()
     assert "\n" not in str(refused.value)
     assert "secret" not in str(refused.value)
     assert capfd.readouterr().err == ""  # neither OpenCV nor GStreamer says it again

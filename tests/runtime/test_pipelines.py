@@ -12,7 +12,7 @@ from posert.errors import ConfigError, InputError, OutputError
 from posert.runtime.pipelines import reading
 from posert.runtime.pipelines.decoding import choose_decoder
 from posert.runtime.pipelines.reading import Camera
-from posert.runtime.pipelines.text import element, named_elements, quote
+from posert.runtime.pipelines.text import PipelineText, element, named_elements, quote
 from posert.runtime.pipelines.writing import ENCODERS, writing
 
 JETSON = frozenset({"nvv4l2decoder", "nvvidconv", "nvv4l2h264enc", "avdec_h264", "x264enc"})
@@ -92,6 +92,22 @@ def test_rtsp_keeps_the_password_out_of_logs() -> None:
     for shown in (made.safe, repr(made)):
         assert "ret" not in shown.replace("format", "")
         assert "user-pw=***" in shown
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        reading.rtsp("rtsp://cam/x?token=secret&y=1", SOFTWARE),
+        reading.http("http://cam/x?token=secret&y=1"),
+        reading.custom("souphttpsrc user-pw=secret location=http://cam/x?token=secret&y=1"),
+        writing("rtsp://cam/x?token=secret&y=1", "x264enc", SOFTWARE, (64, 64), Fraction(25)),
+    ],
+    ids=["rtsp", "http", "custom", "writing"],
+)
+def test_a_token_in_an_address_is_kept_out_of_logs(made: PipelineText) -> None:
+    assert "token=secret&y=1" in made.text
+    assert "token=***&y=1" in made.safe
+    assert "secret" not in made.safe
 
 
 def test_an_rtsp_stream_of_unknown_codec_is_left_to_gstreamer() -> None:
@@ -193,10 +209,17 @@ def test_every_target(target: str, end: str) -> None:
     assert "secret" not in made.safe
 
 
-@pytest.mark.parametrize("target", ["/o.gif", "/o", "udp://host", "udp://host:x", "ftp://host/x"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/o.gif", "/o", "udp://host", "udp://u:secret@host:x", "ftp://host/x",
+        "rtmp://u:secret@host/x", "rtsp://u:secret@[::1/x",
+    ],
+)  # fmt: skip
 def test_a_target_nothing_writes_to_is_refused(target: str) -> None:
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputError) as refused:
         writing(target, "x264enc", SOFTWARE, (640, 360), Fraction(25))
+    assert "secret" not in str(refused.value)
 
 
 def test_an_unknown_encoder_is_refused_with_those_known() -> None:
@@ -244,3 +267,6 @@ def test_the_elements_of_a_pipeline_are_told_from_formats_and_properties() -> No
         "v4l2src device=/dev/video0 ! video/x-raw, width=320 ! tee name=t ! queue ! t. ! fakesink"
     )
     assert named_elements(text) == ["v4l2src", "tee", "queue", "fakesink"]
+    assert named_elements("rtspsrc user-pw = 'a ! b' user-id = me ! fakesink") == [
+        "rtspsrc", "fakesink"
+    ]  # fmt: skip

@@ -17,6 +17,7 @@ from posert.runtime.pipelines.decoding import (
     to_bgr,
     to_bgr_in_software,
 )
+from posert.runtime.pipelines.passwords import without_passwords
 from posert.runtime.pipelines.text import (
     PipelineText,
     caps,
@@ -177,7 +178,7 @@ def csi(camera: Camera, elements: AbstractSet[str], size: Size | None = None) ->
 
 def custom(text: str) -> PipelineText:
     """The user's own beginning of a pipeline, which offers raw or coded pictures."""
-    return PipelineText(text, text) >> _any(None)
+    return PipelineText(text, without_passwords(text)) >> _any(None)
 
 
 def _any(size: Size | None) -> PipelineText:

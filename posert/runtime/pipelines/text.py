@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from posert.errors import ConfigError
+from posert.runtime.pipelines.passwords import without_passwords
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.+-]+")
 _HIDDEN: Final = "***"
@@ -78,7 +79,8 @@ def credentials(address: str) -> tuple[str, dict[str, str]]:
 
 def named_elements(text: str) -> list[str]:
     """The elements that a pipeline's text asks for, in order."""
-    pieces = (piece.split() for piece in _QUOTED.sub("", text).split("!"))
+    tight = re.sub(r"\s*=\s*", "=", _QUOTED.sub("''", text))
+    pieces = (piece.split() for piece in tight.split("!"))
     words = (word for piece in pieces for word in _heads(piece))
     return [word for word in words if _NAME.fullmatch(word)]
 
@@ -94,8 +96,12 @@ def _escaped(value: str) -> str:
 
 def _element(name: str, properties: dict[str, str | int], secrets: frozenset[str]) -> PipelineText:
     shown = {key.replace("_", "-"): quote(str(value)) for key, value in properties.items()}
-    hidden = {key: _HIDDEN if key in secrets else value for key, value in shown.items()}
+    hidden = {key: _HIDDEN if key in secrets else _safe(value) for key, value in shown.items()}
     return PipelineText(_joined(name, shown), _joined(name, hidden))
+
+
+def _safe(value: str) -> str:
+    return without_passwords(value) if "://" in value else value
 
 
 def _joined(name: str, properties: dict[str, str]) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from posert.errors import ConfigError, OutputError
 from posert.runtime.pipelines.decoding import nvidia_converter
+from posert.runtime.pipelines.passwords import without_password
 from posert.runtime.pipelines.text import (
     PipelineText,
     caps,
@@ -56,7 +57,7 @@ def needed(target: str, encoder: str, elements: AbstractSet[str]) -> list[str]:
 
 
 def _sink(target: str) -> PipelineText:
-    scheme = urlsplit(target).scheme if "://" in target else ""
+    scheme = _scheme(target)
     if scheme in ("rtsp", "rtsps"):
         bare, login = credentials(target)
         place: dict[str, str | int] = {"location": bare, "protocols": "tcp", "latency": 0}
@@ -67,7 +68,7 @@ def _sink(target: str) -> PipelineText:
     ending = Path(target).suffix.lower()
     if scheme or ending not in _MUXERS:
         raise OutputError(
-            target,
+            without_password(target),
             got=scheme or ending or "no ending",
             expected=f"{', '.join(_MUXERS)}, rtsp:// or udp://",
         )
@@ -83,6 +84,14 @@ def _sink(target: str) -> PipelineText:
     )
 
 
+def _scheme(target: str) -> str:
+    """Of an address; empty for a file."""
+    try:
+        return urlsplit(target).scheme if "://" in target else ""
+    except ValueError as e:
+        raise OutputError(f"{without_password(target)}: is no address", got=str(e)) from e
+
+
 def _transport_stream(target: str) -> PipelineText:
     """MPEG-TS over UDP: a player needs no description of it."""
     parts = urlsplit(target)
@@ -91,7 +100,7 @@ def _transport_stream(target: str) -> PipelineText:
     except ValueError:
         host = port = None
     if not host or not port:
-        raise OutputError(target, expected="udp://HOST:PORT")
+        raise OutputError(without_password(target), expected="udp://HOST:PORT")
     return (
         element("h264parse", config_interval=-1)
         >> element("mpegtsmux", alignment=_TS_PACKETS)

@@ -20,6 +20,7 @@ from posert.runtime.elements import (
     supervised,
     why_not_parsed,
 )
+from posert.runtime.pipelines.passwords import without_password, without_passwords
 from posert.runtime.pipelines.writing import writing
 from posert.runtime.sinks.fit import even, letterbox
 from posert.runtime.sinks.sink import unwritable
@@ -48,7 +49,7 @@ class GstWriter:
     def __init__(self, target: str, info: SourceInfo, encoder: str = "auto") -> None:
         self.repeated = 0
         self.left_out = 0
-        self._target = _shown(target)
+        self._target = without_password(target)
         self._time_base = info.time_base
         self._rate = info.rate if 0 < info.rate <= _SANE_RATE else Fraction(30)
         self._size = (info.width, info.height)
@@ -100,6 +101,7 @@ class GstWriter:
         width, height = (n + n % 2 for n in self._size)  # 4:2:0 has even sizes only
         pipeline = writing(target, encoder, available(), (width, height), self._rate)
         if why := why_not_parsed(pipeline.text):
+            why = without_passwords(why)
             raise OutputError(f"{self._target}: GStreamer refuses the pipeline ({why})")
         self._make_place()
         silence_opencv()
@@ -144,7 +146,8 @@ class GstWriter:
         if got is None:
             got = f"nothing taken for {_WRITE_S:g} s" if self._deadline.expired else "no reason"
         return OutputError(
-            f"{self._target}: cannot be written on by GStreamer; what came before is kept", got=got
+            f"{self._target}: cannot be written on by GStreamer; what came before is kept",
+            got=without_passwords(got),
         )
 
 
@@ -153,9 +156,3 @@ def _release(writer: Any, supervision: Supervision, deadline: Deadline) -> None:
         writer.release()
     supervision.release()
     deadline.close()
-
-
-def _shown(target: str) -> str:
-    """An address without user and password."""
-    scheme, mark, rest = target.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else target

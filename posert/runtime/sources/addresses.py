@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from posert.runtime.pipelines.passwords import without_password
 from posert.runtime.video_io import Kind
+
+__all__ = ["is_address", "kind_of", "url_path", "without_password"]
 
 _SCHEMES: dict[str, Kind] = {
     "rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http",
     "udp": "udp", "rtp": "udp", "v4l2": "v4l2", "csi": "csi", "gst": "gst",
 }  # fmt: skip
 _CAMERA = re.compile(r"(/dev/video)?[0-9]+|/dev/v4l/by-(id|path)/[^/]+")
-_SECRETS = r"(?i)([?&;/_](?:pass\w*?|pwd|token|key|secret)=)[^&#;/]*"
 
 
 def is_address(text: str) -> bool:
@@ -30,16 +32,3 @@ def kind_of(text: str) -> Kind:
 def url_path(address: str) -> str:
     """The path of a URL, without host and query."""
     return urlsplit(address).path
-
-
-def without_password(address: str) -> str:
-    """``rtsp://user:secret@host`` as ``rtsp://user:***@host``; for logs and results.
-
-    A password may hold ``@`` and ``:``. One that holds ``/``, ``?`` or ``#`` does not work, but is
-    hidden too; what follows the host's colon is taken for a port where it is a number.
-    """
-    user = r"(://[^/?#@:\[]*):"
-    hidden, count = re.subn(user + r"[^/?#]*@", r"\1:***@", address, count=1)
-    if not count:
-        hidden = re.sub(user + r"(?![0-9]*(?:[/?#]|$))[^@]*@", r"\1:***@", address, count=1)
-    return re.sub(_SECRETS, r"\1***", hidden)

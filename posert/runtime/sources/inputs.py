@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from posert.errors import AccessDenied, InputError
 from posert.runtime.sources.addresses import is_address, kind_of, url_path, without_password
@@ -106,6 +107,8 @@ def _open_address(text: str, kind: Kind, reading: Reading, stop: threading.Event
     from posert.runtime.sources.live import LiveSource
 
     name = without_password(text)
+    if kind != "gst":
+        _check_address(text, name)
     if kind == "v4l2" and reading.give_up_s is None:  # else it is waited for, as a stream is
         from posert.runtime.sources.camera import check_camera
 
@@ -115,6 +118,14 @@ def _open_address(text: str, kind: Kind, reading: Reading, stop: threading.Event
         return _open_http(text, name, reading, stop)
     capture = _capture(library, kind)
     return LiveSource(name, lambda: capture(text, reading), reading, stop)
+
+
+def _check_address(text: str, name: str) -> None:
+    """Once here, so that nothing that takes it apart needs to."""
+    try:
+        urlsplit(text)
+    except ValueError as e:
+        raise InputError(f"{name}: is no address", got=str(e)) from e
 
 
 def _capture(library: Library, kind: Kind) -> Callable[[str, Reading], Capture]:

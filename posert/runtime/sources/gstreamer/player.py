@@ -19,6 +19,7 @@ from posert.runtime.elements import (
     supervised,
     why_not_parsed,
 )
+from posert.runtime.pipelines.passwords import without_passwords
 from posert.runtime.pipelines.text import PipelineText, named_elements
 from posert.types import Image
 
@@ -62,7 +63,7 @@ class Player:
     @property
     def reason(self) -> str:
         """What its elements complained of first; empty where nothing did."""
-        return next(iter(self._supervision.errors), "")
+        return without_passwords(next(iter(self._supervision.errors), ""))
 
     def grab(self, timeout_s: float) -> bool:
         """Waits for the next picture; False: there is none, or none came in time."""
@@ -99,6 +100,7 @@ def check(pipeline: PipelineText, name: str) -> None:
     if why := missing(named_elements(pipeline.text)):
         raise ConfigError(f"{name}: {why}", fix="install it, or use --io ffmpeg")
     if why := why_not_parsed(pipeline.text):
+        why = without_passwords(why)
         raise ConfigError(f"{name}: GStreamer refuses the pipeline ({why})", got=pipeline.safe)
 
 
