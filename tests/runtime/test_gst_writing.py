@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import av
 import numpy as np
 import pytest
 from making.clips import quadrants, read, times
+from making.streams import PATIENCE_S
 
 from posert.errors import ConfigError, OutputError
 from posert.runtime.sinks.gstreamer import GstWriter
@@ -59,6 +62,19 @@ def test_a_variable_rate_is_kept_to_real_time(
     assert float(times(path)[-1]) == pytest.approx(1.0, abs=0.01)
     assert (writer.repeated, writer.left_out) == (7, 1)
     assert "7 frames repeated, 1 left out" in caplog.text
+
+
+def test_a_long_gap_is_a_short_pause(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "o.mkv"
+    info = SourceInfo("x", 96, 64, Fraction(10), Fraction(1, 1000), live=True)
+    writer = GstWriter(str(path), info)
+    with caplog.at_level(logging.INFO):
+        for pts in (0, 100, 3_600_100, 3_600_200, 7_200_200):
+            writer.write(quadrants(), pts)
+        writer.close()
+    assert writer.repeated == 2 * 20
+    assert float(times(path)[-1]) == pytest.approx(2 * (2 + 0.1) + 0.2, abs=0.01)
+    assert caplog.text.count("3597.9 s without a frame are cut out") == 2
 
 
 def test_odd_sizes_and_frames_of_another_size(tmp_path: Path) -> None:
@@ -128,6 +144,39 @@ def test_a_receiver_that_is_not_there_is_named_without_its_password() -> None:
         finally:
             writer.close()
     assert "secret" not in str(refused.value)
+
+
+def test_what_is_written_is_put_on_the_disk_from_time_to_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda fd: (sizes.append(os.fstat(fd).st_size), real(fd)))
+    monkeypatch.setattr("posert.runtime.sinks.disk._EVERY_S", 0.01)
+    path = tmp_path / "o.mp4"
+    writer = GstWriter(str(path), INFO)
+    late = time.monotonic() + PATIENCE_S
+    for i in itertools.count():
+        writer.write(quadrants(), i)
+        if len(set(sizes)) > 3:
+            break
+        assert time.monotonic() < late
+    writer.close()
+    assert sizes[-1] == path.stat().st_size
+
+
+def test_a_file_that_is_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("posert.runtime.sinks.disk._EVERY_S", 0.01)
+    path = tmp_path / "o.mp4"
+    writer = GstWriter(str(path), INFO)
+    writer.write(quadrants(), 0)
+    path.unlink()
+    late = time.monotonic() + PATIENCE_S
+    with pytest.raises(OutputError, match="removed"):  # noqa: PT012
+        for i in itertools.count(1):
+            assert time.monotonic() < late
+            writer.write(quadrants(), i)
+    writer.close()
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from making.clips import clip, read, sound_packets, times
 from making.command import Command
 from making.numbered import numbered, numbers_of
 
-from posert.errors import ConfigError, OutputError
+from posert.errors import ConfigError, OutputError, PosertError
 from posert.runtime.sinks import stream_address, video_writer
 from posert.runtime.sinks.segments import Segments
 from posert.runtime.sinks.sink import ImageWriter
@@ -154,19 +154,23 @@ def test_a_file_without_a_frame_is_not_made(tmp_path: Path) -> None:
 class Refused:
     """Opens the first file, and none after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: type[PosertError]) -> None:
         self.opened = 0
+        self.error = error
 
     def __call__(self, path: Path, of: SourceInfo) -> VideoWriter:
         self.opened += 1
         if self.opened > 1:
-            raise OutputError(f"{path}: cannot be written")
+            raise self.error(f"{path}: cannot be written")
         return VideoWriter(path, of, "libx264")
 
 
-def test_a_next_file_that_cannot_be_made_leaves_the_ones_before(tmp_path: Path) -> None:
-    writer = Segments(tmp_path / "o.mp4", info(), 1, Refused())
-    with pytest.raises(OutputError, match=r"o-00002\.mp4: cannot be written"):
+@pytest.mark.parametrize("error", [OutputError, ConfigError])
+def test_a_next_file_that_cannot_be_made_leaves_the_ones_before(
+    tmp_path: Path, error: type[PosertError]
+) -> None:
+    writer = Segments(tmp_path / "o.mp4", info(), 1, Refused(error))
+    with pytest.raises(error, match=r"o-00002\.mp4: cannot be written"):
         written(writer, range(30), Fraction(1, 25))
     writer.close()
     assert [path.name for path in tmp_path.iterdir()] == ["o-00001.mp4"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import weakref
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +24,7 @@ from posert.runtime.elements import (
 )
 from posert.runtime.pipelines.passwords import without_password, without_passwords
 from posert.runtime.pipelines.writing import writing
+from posert.runtime.sinks.disk import DiskSync
 from posert.runtime.sinks.fit import even, letterbox
 from posert.runtime.sinks.sink import unwritable
 from posert.runtime.video_io import choose_gst_encoder
@@ -32,6 +35,7 @@ log = logging.getLogger(__name__)
 _OPEN_S: Final = 10.0  # an encoder or server may take to start
 _WRITE_S: Final = 10.0  # a receiver that takes nothing for so long is gone
 _CLOSE_S: Final = 10.0  # for what is under way to be written
+_PAUSE_S: Final = 2  # the longest time that a frame is repeated for
 _SANE_RATE: Final = 1000
 
 
@@ -39,7 +43,8 @@ class GstWriter:
     """One output video, at ``info``'s size and a constant rate: .mp4, .mkv, rtsp:// or udp://.
 
     OpenCV's writer knows no timestamps: frames are repeated or left out to keep to real time, and
-    counted in ``repeated`` and ``left_out``. Frames of another size are scaled into it.
+    counted in ``repeated`` and ``left_out``; a gap is shortened to two seconds. Frames of another
+    size are scaled into it.
 
     Raises:
         OutputError: the target cannot be written or reached.
@@ -56,8 +61,10 @@ class GstWriter:
         self._path = None if "://" in target else Path(target)
         self._first_pts: int | None = None
         self._written = 0  # frames, those repeated among them
+        self._cut = 0  # frames of time without a picture that are not in the video
         self._last: Image | None = None
         self._failed = False
+        self._disk: DiskSync | None = None
         self._open(target, choose_gst_encoder(encoder, target))
         if info.audio is not None:
             log.warning("%s: has no sound: GStreamer's writer carries pictures only", self._target)
@@ -70,7 +77,7 @@ class GstWriter:
         """
         if self._first_pts is None:
             self._first_pts = pts
-        place = round((pts - self._first_pts) * self._time_base * self._rate)
+        place = self._place(pts - self._first_pts)
         if place < self._written:
             self.left_out += 1
             return
@@ -87,6 +94,7 @@ class GstWriter:
             self._writer.release()
         expired = self._deadline.expired
         self._end()
+        refusal = self._disk_refusal(self._close_disk)
         if self.repeated or self.left_out:
             log.info(
                 "%s: has a constant rate of %s: %d frames repeated, %d left out",
@@ -94,8 +102,22 @@ class GstWriter:
             )  # fmt: skip
         if self._first_pts is None and self._path is not None and self._path.is_file():
             self._path.unlink()
-        if not self._failed and (expired or self._supervision.errors):
+        if self._failed:
+            return
+        if expired or self._supervision.errors:
             raise self._broken()
+        if refusal is not None:
+            raise refusal
+
+    def _place(self, ticks: int) -> int:
+        """Which frame it is; what a source was away is shown as a short pause."""
+        place = round(ticks * self._time_base * self._rate) - self._cut
+        missing = place - self._written - math.ceil(_PAUSE_S * self._rate)
+        if missing <= 0:
+            return place
+        self._cut += missing
+        log.info("%s: %.1f s without a frame are cut out", self._target, missing / self._rate)
+        return place - missing
 
     def _open(self, target: str, encoder: str) -> None:
         width, height = (n + n % 2 for n in self._size)  # 4:2:0 has even sizes only
@@ -119,6 +141,7 @@ class GstWriter:
         )
         if not self._writer.isOpened() or self._deadline.expired:
             self._end()
+            self._disk_refusal(self._close_disk)
             raise self._broken()
 
     def _make_place(self) -> None:
@@ -127,12 +150,30 @@ class GstWriter:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._disk = DiskSync(self._path)
             with self._path.open("wb"):
                 pass
         except OSError as e:
+            self._close_disk()
             raise unwritable(self._path, e) from e
 
+    def _close_disk(self) -> None:
+        """Raises OSError where the disk did not take it all."""
+        disk, self._disk = self._disk, None
+        if disk is not None:
+            disk.close()
+
+    def _disk_refusal(self, ask: Callable[[], None]) -> OutputError | None:
+        try:
+            ask()
+        except OSError as e:
+            return unwritable(Path(self._target), e)
+        return None
+
     def _push(self, image: Image) -> None:
+        if self._disk is not None and (refusal := self._disk_refusal(self._disk.check)):
+            self._failed = True
+            raise refusal
         if not self._failed and not self._supervision.errors:
             with self._deadline.within(_WRITE_S):
                 self._writer.write(image)

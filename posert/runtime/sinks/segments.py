@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from posert.errors import OutputError
+from posert.errors import PosertError
 from posert.runtime.sinks.sink import unwritable
 from posert.types import Frame, Image, SourceInfo
 
@@ -53,7 +53,7 @@ class Segments:
 
     Each frame is in exactly one file, each file begins with a key frame at time 0 and has the
     size of its first frame. Numbers go on after the highest there is: what an earlier run wrote
-    stays. A file is completed in a thread beside the next, so that no live frame waits for it.
+    stays. A file is completed in a thread beside the next; the one after that waits for it.
     """
 
     def __init__(self, path: Path, info: SourceInfo, length_s: float, open_: OpenVideo) -> None:
@@ -115,7 +115,7 @@ class Segments:
         log.info("%s: begins at %.3f s", path, frame.time_s)
         try:
             video = self._open(path, _of_size(self._info, image))
-        except OutputError:
+        except PosertError:
             with suppress(OSError):  # the reason is told already
                 path.unlink(missing_ok=True)
             raise
