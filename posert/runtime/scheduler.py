@@ -87,6 +87,8 @@ class Scheduler(Generic[Owner]):
         self._most = most
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)  # told when a frame came
+        self._fewer = threading.Condition(self._lock)  # told when one was taken
+        self._most_waiting = _WAITING * at_once
         self._turns: deque[_Feed[Owner]] = deque()  # those with something waiting
         self._waiting = 0  # frames and ends, of all feeds
         self._wanted = 1  # so many are waited for
@@ -189,6 +191,7 @@ class Scheduler(Generic[Owner]):
         feed.taken += 1
         feed.out += 1
         feed.room.notify()
+        self._fewer.notify()
         if feed.live and feed.taken == self._span.max_frames:
             self._drop(feed)
         return item
@@ -264,10 +267,16 @@ class Scheduler(Generic[Owner]):
         else:
             while len(feed.waiting) >= _WAITING and not (feed.closed or self._stopped):
                 feed.room.wait(_POLL_S)
+            while not feed.waiting and self._full() and not (feed.closed or self._stopped):
+                self._fewer.wait(_POLL_S)
         if feed.closed or self._stopped:
             return False
         self._put(feed, item)
         return not feed.closed
+
+    def _full(self) -> bool:
+        """Whether enough waits already: of a thousand pictures each is a source of its own."""
+        return sum(len(feed.waiting) for feed in self._turns) >= self._most_waiting
 
     def _put(self, feed: _Feed[Owner], item: Frame | End) -> None:
         feed.closed = isinstance(item, End)

@@ -23,6 +23,7 @@ from making.numbered import numbered, numbers_of
 
 import posert.runtime.sinks.audio as audio
 from posert.errors import OutputError
+from posert.running import run
 from posert.runtime.sinks.disk import DiskSync
 from posert.runtime.sinks.sink import TextFile
 from posert.runtime.sinks.video import VideoWriter
@@ -357,3 +358,20 @@ def test_a_complete_file_tells_its_length_and_can_be_sought(tmp_path: Path, endi
         container.seek(5_000_000)
         first = next(container.decode(video=0))
         assert 2.9 <= float(first.time or 0) <= 5  # a key frame at most two seconds before
+
+
+@pytest.mark.parametrize("name", ["o.mp4", "o.mkv", "o.jsonl", "o.csv"])
+def test_two_runs_do_not_write_one_file(tmp_path: Path, walk: Path, dots: Path, name: str) -> None:
+    """The second is refused and harms nothing of what the first has written."""
+    path = tmp_path / name
+    first = DiskSync(path)
+    path.write_bytes(b"of the first run")
+    kind = "output" if path.suffix in (".mp4", ".mkv") else path.suffix[1:]
+    option: dict[str, Any] = {kind: path}
+    report = run(walk, model=str(dots), **option)
+    first.close()
+    assert report.exit_code == 5
+    told = str(report.failure or report.sources[0].error)
+    assert told.startswith(f"{path}: cannot be written: got another run writes it")
+    assert path.read_bytes() == b"of the first run"
+    assert run(walk, model=str(dots), **option).exit_code == 0  # it is free again

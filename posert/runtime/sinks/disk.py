@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import stat
@@ -16,9 +17,13 @@ _EVERY_S: Final = 0.5  # with fragments of a quarter of a second the sum stays b
 
 
 class DiskSync:
-    """Puts a growing file on the disk twice a second, from a thread of its own.
+    """Claims a file for one writer and puts it on the disk twice a second, in a thread of its own.
 
-    Pipes and devices are left alone.
+    To be made before the file is opened for writing, which would empty another run's. Pipes and
+    devices are left alone.
+
+    Raises:
+        OSError: another run writes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,11 +32,16 @@ class DiskSync:
         self._thread: threading.Thread | None = None
         self.fd: int | None = None  # of the file while it is open, to read and write
         try:
-            if not stat.S_ISREG(path.stat().st_mode):
+            if path.exists() and not stat.S_ISREG(path.stat().st_mode):
                 return
-            self.fd = os.open(path, os.O_RDWR)
+            self.fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            _claim(self.fd)
+        except BlockingIOError as e:
+            if self.fd is not None:
+                os.close(self.fd)
+            raise OSError(errno.EBUSY, "another run writes it") from e
         except OSError as e:
-            log.warning("%s: a power cut may take it: %s", path, e.strerror)
+            log.info("%s: a power cut may take it: %s", path, e.strerror)
             return
         _sync_folder(path)
         self._thread = threading.Thread(target=self._run, args=(self.fd,), name="disk", daemon=True)
@@ -68,6 +78,16 @@ class DiskSync:
                 raise OSError(errno.ESTALE, "it was removed while it was written")
         except OSError as e:
             self._error = self._error or e
+
+
+def _claim(fd: int) -> None:
+    """Raises BlockingIOError where another writer has it; given up when ``fd`` is closed."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as e:  # some network file systems have no locks
+        log.debug("no lock: %s", e.strerror)
 
 
 def _sync_folder(path: Path) -> None:

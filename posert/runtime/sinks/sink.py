@@ -73,10 +73,10 @@ class TextFile:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._disk = DiskSync(path)
             self._file = path.open("w", encoding="utf-8", buffering=1, newline=newline)
         except OSError as e:
             raise unwritable(path, e) from e
-        self._disk = DiskSync(path)
 
     def write(self, text: str) -> int:
         try:

@@ -60,8 +60,11 @@ class VideoWriter:
         options = _muxer_options(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._disk = DiskSync(path)
             self._container = av.open(f"file:{path}", "w", options=options)
         except (av.error.FFmpegError, OSError) as e:
+            if self._disk is not None:
+                self._disk.close()
             raise unwritable(path, e) from e
         try:
             self._begin(info)
@@ -114,7 +117,6 @@ class VideoWriter:
         self._stream = self._add_stream(info)
         self._audio = open_sound(info, self._container)
         self._container.start_encoding()
-        self._disk = DiskSync(self._path)
         if (info.width | info.height) % 2:
             log.warning(
                 "%s: %d x %d is odd, H.264 needs even sizes: the video is %d x %d",
