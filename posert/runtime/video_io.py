@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from posert.errors import ConfigError, nearest
 from posert.gpu import why_no_gpu
@@ -24,9 +24,7 @@ Library: TypeAlias = Literal["ffmpeg", "gstreamer", "nvcodec"]
 Kind: TypeAlias = Literal["file", "rtsp", "http", "udp", "stream", "v4l2", "csi", "gst"]
 
 LIBRARIES: Final[tuple[Library, ...]] = ("nvcodec", "gstreamer", "ffmpeg")
-KINDS: Final[tuple[Kind, ...]] = (
-    "file", "rtsp", "http", "udp", "stream", "v4l2", "csi", "gst"
-)  # fmt: skip
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 FFMPEG_ENCODERS: Final = ("libx264", "h264_nvenc")
 _ONLY_GSTREAMER: Final = frozenset({"csi", "gst"})
 _NVCODEC_READS: Final = frozenset({"file"})

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 UNTAGGED: Final = 2  # a colour matrix that the file does not name
 BT709: Final = 1
 FULL_RANGE: Final = 2  # luma 0 to 255, not 16 to 235
-_HD: Final = 720  # lines from which players take untagged colours as BT.709, not BT.601
+HD: Final = 720  # lines from which players take untagged colours as BT.709, not BT.601
 # FFmpeg's code of a matrix -> share of red and of blue in luma
 _SHARES: Final = {
     BT709: (0.2126, 0.0722),
@@ -33,7 +33,7 @@ class Colours:
     def of(cls, matrix: int, range_: int, height: int) -> Colours | None:
         """Those of a picture of so many lines; None where the matrix is an unusual one."""
         if matrix == UNTAGGED:
-            matrix = BT709 if height >= _HD else 5
+            matrix = BT709 if height >= HD else 5
         return cls(matrix, range_ == FULL_RANGE) if matrix in _SHARES else None
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from av.video.reformatter import Colorspace
 
+from posert.runtime.device.colours import HD, UNTAGGED
 from posert.types import Image
-
-_UNTAGGED: Final = 2  # FFmpeg's code for a colour matrix the stream does not name
-_HD: Final = 720  # lines from which players take untagged colours as BT.709, not BT.601
 
 
 def bgr(decoded: Any) -> Image:
     """An ``av.VideoFrame`` as (H, W, 3) uint8 BGR."""
-    if decoded.colorspace == _UNTAGGED and decoded.height >= _HD:
+    if decoded.colorspace == UNTAGGED and decoded.height >= HD:
         decoded = decoded.reformat(format="bgr24", src_colorspace=Colorspace.ITU709)
     image: Image = decoded.to_ndarray(format="bgr24")
     return image

@@ -12,9 +12,9 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import Colorspace
 
 from posert.errors import InputError
+from posert.runtime.sources.colours import bgr
 from posert.runtime.sources.source import Health, Span
 from posert.types import DevicePicture, Frame, Image, SourceInfo
 
@@ -26,8 +26,6 @@ _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTA
 # somewhere behind the target in them (MPEG-TS) or nowhere.
 _SEEKABLE = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _SLACK = Fraction(1, 1000)  # of a frame or tick: 0.2 s as a float is a little more than 0.2 s
-_UNTAGGED = 2  # FFmpeg's code for a colour matrix the file does not name
-_HD = 720  # lines from which players take untagged colours as BT.709, not BT.601
 _EARLY = 0.05  # share of the promised frames that may lack at the end before it is called early
 
 
@@ -158,9 +156,7 @@ class VideoFile:
         return sound
 
     def _picture(self, decoded: Any) -> Image | DevicePicture:
-        if decoded.colorspace == _UNTAGGED and decoded.height >= _HD:
-            decoded = decoded.reformat(format="bgr24", src_colorspace=Colorspace.ITU709)
-        image: Image = decoded.to_ndarray(format="bgr24")
+        image = bgr(decoded)
         if self._turn in _TURNS:
             image = np.asarray(cv2.rotate(image, _TURNS[self._turn]), np.uint8)
         if image.shape[:2] != (self.info.height, self.info.width):
