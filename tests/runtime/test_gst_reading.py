@@ -113,6 +113,7 @@ def test_a_pipeline_of_the_users_own() -> None:
     with pytest.raises(StreamEnded, match="closed by the other side"):  # noqa: PT012
         for _ in range(4):
             capture.read()
+    assert capture.skipped == 0
     capture.close()
     capture.close()
 

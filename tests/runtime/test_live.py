@@ -14,6 +14,7 @@ from making.streams import PATIENCE_S, Camera, Hanging, Script, grey
 
 from posert.errors import AccessDenied, InputError, StreamEnded, StreamStalled
 from posert.runtime.sources.live import LiveSource
+from posert.runtime.sources.reader import Reader
 from posert.runtime.sources.source import Captured, Health, Reading, Span, State
 from posert.types import Frame
 
@@ -262,20 +263,7 @@ def test_closing_ends_the_frames_of_another_thread(capture: Script) -> None:
 
 
 def test_closing_during_a_read_that_hangs_does_not_wait_for_it() -> None:
-    class HangsLater(Script):
-        release = threading.Event()
-
-        def read(self) -> Captured:
-            if not self.taken.acquire(blocking=False):
-                self.release.wait(PATIENCE_S)
-                raise StreamEnded("cam: late")
-            return Captured(grey(), None)
-
-        def close(self) -> None:
-            self.closed.set()
-
     capture = HangsLater()
-    capture.taken.release()
     source = LiveSource("cam", Camera(capture), READING)
     source.close()
     assert list(source.frames(Span())) == []
@@ -300,6 +288,62 @@ def test_damaged_pictures_are_counted_over_all_connections() -> None:
         second.send(grey())
         wait_until(lambda: health(source).reconnects == 1)
         assert source.skipped == 5
+
+
+def test_damage_before_a_break_is_counted() -> None:
+    class Damaged(Script):
+        def read(self) -> Captured:
+            if self.taken.acquire(blocking=False):
+                self.skipped = 7
+                raise StreamStalled("cam: sends data, but no sound picture within 5 s")
+            self.taken.release()
+            return Captured(grey(), None)
+
+    camera = Camera(Damaged(), Damaged())
+    with opened(camera) as source:
+        wait_until(lambda: camera.tries >= 3)
+        assert source.skipped == 14
+
+
+class HangsLater(Script):
+    """Sends one picture, and hangs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release = threading.Event()
+        self.hangs = threading.Event()
+
+    def read(self) -> Captured:
+        if self.taken.acquire(blocking=False):
+            self.hangs.set()
+            self.release.wait(PATIENCE_S)
+            raise StreamEnded("cam: late")
+        self.taken.release()
+        return Captured(grey(), None)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_many_that_hang_are_left_at_once_and_freed_when_they_return(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    captures = [HangsLater() for _ in range(20)]
+    sources = [LiveSource("cam", Camera(capture), READING) for capture in captures]
+    for capture in captures:
+        assert capture.hangs.wait(PATIENCE_S)
+    waits: list[float] = []
+    monkeypatch.setattr(Reader, "join", lambda _, timeout_s: waits.append(timeout_s))
+    for source in sources:
+        source.leave()
+    assert waits == []
+    assert all(list(source.frames(Span())) == [] for source in sources)
+    monkeypatch.setattr("posert.runtime.sources.live._PATIENCE_S", 0.0)  # their last picture is old
+    for source in sources:
+        source.close()
+    assert sum(waits) < 1
+    for capture in captures:
+        capture.release.set()
 
 
 def test_a_hundred_lost_connections_leave_no_thread() -> None:

@@ -16,8 +16,10 @@ import pytest
 from making.command import Command
 from making.networks import read_lines
 from making.pictures import nose_of_frame, picture
+from making.streams import PATIENCE_S
 
 import posert as package
+from posert.errors import StreamEnded
 from posert.runtime.pipeline import Tally
 from posert.runtime.sources.inputs import open_source
 from posert.runtime.sources.source import Reading, Span
@@ -143,6 +145,42 @@ def test_a_live_stream_that_does_not_come_back_is_told(tmp_path: Path, dots: Pat
     assert "gave up after 1 s without a picture" in str(report.sources[0].error)
     assert report.frames + report.sources[0].dropped > 10
     assert len(read_lines(tmp_path / "o.jsonl")) == report.frames
+
+
+class Slow:
+    """A server that accepts, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.answer, self.closed = (threading.Event() for _ in range(3))
+        self.in_time = False
+        self.finite = False
+
+    def __call__(self, address: str, reading: Reading) -> Slow:
+        self.asked.set()
+        self.in_time = self.answer.wait(PATIENCE_S)
+        return self
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.mark.usefixtures("no_threads_left")
+def test_the_wait_for_an_answer_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, stop = Slow(), threading.Event()
+    monkeypatch.setattr("posert.runtime.sources.network.NetworkCapture", slow)
+
+    def stop_while_it_waits() -> None:
+        slow.asked.wait(PATIENCE_S)
+        stop.set()
+
+    stopper = threading.Thread(target=stop_while_it_waits)
+    stopper.start()
+    with pytest.raises(StreamEnded, match=r"http://me:\*\*\*@h/: stopped before its first picture"):
+        open_source("http://me:secret@h/", QUICK, stop)
+    stopper.join()
+    slow.answer.set()
+    assert slow.closed.wait(PATIENCE_S)  # what came too late is freed
+    assert slow.in_time
 
 
 def test_max_frames_ends_a_live_stream(tmp_path: Path, dots: Path) -> None:

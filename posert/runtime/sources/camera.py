@@ -43,6 +43,7 @@ class CameraCapture:
     """
 
     def __init__(self, address: str, reading: Reading) -> None:
+        self.skipped = 0  # a damaged one cannot be told
         self._name = address
         camera = Camera.parse(address)
         self._device = camera.device

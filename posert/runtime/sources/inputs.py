@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from posert.errors import AccessDenied, InputError
 from posert.runtime.sources.addresses import is_address, kind_of, url_path, without_password
+from posert.runtime.sources.probe import until_stopped
 from posert.runtime.sources.source import DEFAULT, Capture, Reading, Source
 from posert.runtime.video_io import Kind, Library, choose
 
@@ -149,15 +150,21 @@ def _open_http(text: str, name: str, reading: Reading, stop: threading.Event | N
     from posert.runtime.sources.network import NetworkCapture
     from posert.runtime.sources.url_file import UrlFile
 
+    def probe() -> NetworkCapture | UrlFile:
+        capture = NetworkCapture(text, reading)
+        return UrlFile(name, capture) if capture.finite else capture
+
     opened: list[Capture] = []
     try:
-        first = NetworkCapture(text, reading)
-        if first.finite:
-            return UrlFile(name, first)
+        first = until_stopped(probe, name, stop)
+        if isinstance(first, UrlFile):
+            return first
         opened.append(first)
     except AccessDenied:
         raise
     except InputError as e:
+        if stop is not None and stop.is_set():
+            raise
         if Path(url_path(text)).suffix.lower() in VIDEOS:
             raise  # a file that is not there; a stream may come yet
         log.info("%s", e)

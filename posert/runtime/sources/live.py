@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 START_GIVE_UP_S: Final = 30.0  # without a first picture, where no other limit is set
 _POLL_S: Final = 0.1  # how often the watchdog looks
-_PATIENCE_S: Final = 0.5  # how long closing waits for a read under way
+_PATIENCE_S: Final = 0.5  # after the last picture: how long closing waits for a read under way
+_LEAST_S: Final = 0.02  # for a read that ends when it is told to
 _MOST_HANGING: Final = 3  # calls that never returned; with so many no further one is begun
 _RATE: Final = Fraction(30)  # where the stream names none
 
@@ -91,8 +92,8 @@ class LiveSource:
                 return
             yield frame
 
-    def close(self) -> None:
-        """Ends ``frames`` and the connection; a read that hangs frees it once it returns."""
+    def leave(self) -> None:
+        """Ends ``frames``, and the connection as soon as it can; waits for nothing."""
         with self._changed:
             if not self._closed:
                 self._closed = True
@@ -101,7 +102,12 @@ class LiveSource:
                 self._changed.notify_all()
             reader = self._reader
         reader.leave()
-        reader.join(_PATIENCE_S)
+
+    def close(self) -> None:
+        """The same, and waits a little for its end; a read that hangs frees it once it returns."""
+        self.leave()
+        silent_s = time.monotonic() - self._silent_since
+        self._reader.join(max(_LEAST_S, _PATIENCE_S - silent_s))
 
     def _take(self) -> Frame | None:
         """The newest frame not yet taken; None once the source is closed."""
@@ -179,6 +185,7 @@ class LiveSource:
                 return
             ticks = self._clock.ticks(captured.clock_s, seen_s)
             frame = Frame(captured.picture, self._arrivals, ticks, float(ticks * TIME_BASE), seen_s)
+            self._count_damage(capture)
             self._note(frame, capture)
             self._arrivals += 1
             self._silent_since = seen_s
@@ -186,6 +193,12 @@ class LiveSource:
                 self.dropped += self._newest is not None
                 self._newest = frame
             self._changed.notify_all()
+
+    def parted(self, reader: Reader, capture: Capture) -> None:
+        """A connection is over."""
+        with self._changed:
+            if self._heeds(reader):
+                self._count_damage(capture)
 
     def broke(self, reader: Reader, error: InputError) -> None:
         """The connection broke, or could not be opened; another follows."""
@@ -214,10 +227,7 @@ class LiveSource:
         return reader is self._reader and not self._closed and self._failure is None
 
     def _note(self, frame: Frame, capture: Capture) -> None:
-        """What a frame says of the state, the size and the damage before it."""
-        damaged = getattr(capture, "skipped", 0)  # those that cannot tell have none
-        self.skipped += damaged - self._damaged
-        self._damaged = damaged
+        """What a frame says of the state and the size."""
         rate = capture.rate or _RATE
         width, height = frame.size
         if self._first is None:
@@ -230,6 +240,10 @@ class LiveSource:
         if self._size not in (None, frame.size):
             log.info("%s: pictures are now %dx%d", self._name, width, height)
         self._size = frame.size
+
+    def _count_damage(self, capture: Capture) -> None:
+        self.skipped += capture.skipped - self._damaged
+        self._damaged = capture.skipped
 
     def _stalled(self, reason: str) -> None:
         self._health.stalls += 1

@@ -29,6 +29,8 @@ class Owner(Protocol):
 
     def arrived(self, reader: Reader, capture: Capture, captured: Captured) -> None: ...
 
+    def parted(self, reader: Reader, capture: Capture) -> None: ...
+
     def broke(self, reader: Reader, error: InputError) -> None: ...
 
     def failed(self, reader: Reader, error: BaseException) -> None: ...
@@ -99,6 +101,7 @@ class Reader:
                     self.connected = True
                     self._owner.arrived(self, capture, captured)
             finally:
+                self._owner.parted(self, capture)
                 capture.close()
         finally:
             self.late_at, self._capture = math.inf, None

@@ -61,6 +61,7 @@ class Capture(Protocol):
     """One connection to a camera or stream, used by one thread until it breaks."""
 
     rate: Fraction | None  # frames a second, where the stream says so
+    skipped: int  # damaged pictures left out so far
 
     def read(self) -> Captured:
         """The next picture; returns or raises within the read time-out.

@@ -37,6 +37,7 @@ class GstCapture:
 
     def __init__(self, address: str, reading: Reading) -> None:
         self.rate: Fraction | None = None
+        self.skipped = 0  # GStreamer shows damaged pictures as its decoder mends them
         self._name = without_password(address)
         self._timeout_s = reading.read_timeout_s
         _prefer_hardware()
