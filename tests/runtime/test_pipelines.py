@@ -254,6 +254,12 @@ def test_a_value_no_pipeline_can_hold_is_refused(value: str) -> None:
         quote(value)
 
 
+def test_a_password_no_pipeline_can_hold_is_not_shown() -> None:
+    with pytest.raises(ConfigError, match="no password with unreadable") as refused:
+        reading.rtsp("rtsp://me:sec%0Aret@cam/x", SOFTWARE)
+    assert "ret" not in str(refused.value)
+
+
 def test_whatever_a_value_holds_it_adds_no_element() -> None:
     chance = random.Random(0)
     for _ in range(2000):

@@ -95,6 +95,8 @@ def _escaped(value: str) -> str:
 
 
 def _element(name: str, properties: dict[str, str | int], secrets: frozenset[str]) -> PipelineText:
+    if any(not str(properties[key]).isprintable() for key in secrets & properties.keys()):
+        raise ConfigError("GStreamer takes no password with unreadable characters")  # nor shows it
     shown = {key.replace("_", "-"): quote(str(value)) for key, value in properties.items()}
     hidden = {key: _HIDDEN if key in secrets else _safe(value) for key, value in shown.items()}
     return PipelineText(_joined(name, shown), _joined(name, hidden))
