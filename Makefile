@@ -38,10 +38,10 @@ check-layers: $(READY)
 	$(BIN)/lint-imports
 
 pytest: $(COMPLETE)
-	POSERT_REQUIRE_RTX=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	POSERT_REQUIRE_RTX=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not gst"
 
 test-oldest: $(VENV)-oldest/.ready  ## The tests once more, on the oldest OpenCV, NumPy and others that are supported.
-	$(VENV)-oldest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(VENV)-oldest/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not gst"
 
 $(VENV)-oldest/.ready: pyproject.toml scripts/oldest.txt scripts/setup.sh
 	CONSTRAINTS=scripts/oldest.txt sh scripts/setup.sh $(VENV)-oldest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,34 +59,33 @@ class Report:
         return failed[0].exit_code if len(failed) == len(self.sources) else SOME_INPUTS_FAILED
 
 
-@contextmanager
-def status_kept(path: Path | None, tallies: Sequence[Tally]) -> Iterator[Callable[[], None]]:
-    """Keeps the status file ``path`` up to date: call what it yields often, frames or not.
+class RunStatus:
+    """The status file of a run; nothing where none is asked for."""
 
-    A run that fails leaves its exit code there.
-    """
-    if path is None:
-        yield lambda: None
-        return
-    file = StatusFile(path)
+    def __init__(self, path: Path | None, tallies: Sequence[Tally]) -> None:
+        self._file = StatusFile(path) if path is not None else None
+        self._tallies = tallies
 
-    def update() -> None:
-        file.update(map(_status_of, tallies))
+    def update(self) -> None:
+        """To be called often, whether frames come or not."""
+        if self._file is not None:
+            self._file.update(map(_status_of, self._tallies))
 
-    update()
-    try:
-        yield update
-    except BaseException as e:
-        interrupted = 130 if isinstance(e, KeyboardInterrupt) else 1
-        code = e.exit_code if isinstance(e, PosertError) else interrupted
-        file.close(code, map(_status_of, tallies))
-        raise
+    def close(self, exit_code: int) -> None:
+        """The last word: how the run ended."""
+        if self._file is not None:
+            self._file.close(exit_code, map(_status_of, self._tallies))
 
-
-def close_status(path: Path | None, report: Report) -> None:
-    """The last word of the status: how the run ended."""
-    if path is not None:
-        StatusFile(path).close(report.exit_code, map(_status_of, report.sources))
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A run that is broken off leaves its exit code too."""
+        self.update()
+        try:
+            yield
+        except BaseException as e:
+            interrupted = 130 if isinstance(e, KeyboardInterrupt) else 1
+            self.close(e.exit_code if isinstance(e, PosertError) else interrupted)
+            raise
 
 
 def _status_of(tally: Tally) -> SourceStatus:

@@ -16,7 +16,7 @@ from posert.errors import PosertError
 from posert.outputs import plan_outputs
 from posert.pose import Pose
 from posert.postprocess.draw import draw_people
-from posert.report import Report, Stop, close_status, status_kept
+from posert.report import Report, RunStatus, Stop
 from posert.runtime.engine import device_engine
 from posert.runtime.outlet import WriteImage
 from posert.runtime.pipeline import Files, Job, OnFrame, Stages, Tally, process
@@ -83,10 +83,11 @@ def run_settings(
     tallies = [Tally(without_password(name), live=is_address(name)) for name in names]
     began = time.perf_counter()
     failure = None
-    with status_kept(settings.status, tallies) as alive:
+    status = RunStatus(settings.status, tallies)
+    with status.kept():
         try:
             work = list(zip(names, tallies, outputs, strict=True))
-            _run_all(work, pose, settings, stop, on_frame, alive)
+            _run_all(work, pose, settings, stop, on_frame, status.update)
         except PosertError as e:
             failure = e
     seconds = time.perf_counter() - began
@@ -96,7 +97,7 @@ def run_settings(
     engine = pose.engine.name
     code = stop.exit_code if isinstance(stop, Stop) else 0
     report = Report(tuple(tallies), seconds, stages, engine, stop.is_set(), written, code, failure)
-    close_status(settings.status, report)
+    status.close(report.exit_code)
     return report
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar
 
 from posert.errors import PosertError
+from posert.runtime.sources.live import LiveSource
 from posert.runtime.sources.source import Source, Span
 from posert.runtime.timing import StageTimes
 from posert.types import Frame
@@ -146,6 +147,9 @@ class Scheduler(Generic[Owner]):
             for feed in self._feeds.values():
                 feed.room.notify_all()
             live = [f.source for f in self._feeds.values() if f.source and f.live]
+        for source in live:
+            if isinstance(source, LiveSource):
+                _close(source.leave)  # all at once: each may take a moment
         for source in live:
             _close(source.close)  # wakes a thread that waits for a picture
         patience_ends = time.monotonic() + _PATIENCE_S

@@ -94,9 +94,14 @@ def choose_gst_encoder(wanted: str, target: str) -> str:
     Raises:
         ConfigError: it is unknown, or it or what it takes is not installed.
     """
+    if wanted in FFMPEG_ENCODERS:
+        what = f"encoder {wanted} is FFmpeg's, which sends nothing to {_ending(target)} addresses"
+        raise ConfigError(what, expected=f"auto or one of {list(ENCODERS)}")
     if wanted not in ("auto", *ENCODERS):
         known = ["auto", *FFMPEG_ENCODERS, *ENCODERS]
         raise ConfigError(f"encoder{nearest(wanted, known)}", got=wanted, expected=known)
+    if why := why_no_gst():
+        raise ConfigError(f"no GStreamer encoder for {_ending(target)} here: {why}")
     reasons = []
     for name in ENCODERS if wanted == "auto" else [wanted]:
         if (why := why_no_encoder(name, target)) is None:

@@ -231,13 +231,17 @@ def test_a_wrong_password_is_not_tried_again() -> None:
     assert camera.tries == 1
 
 
-def test_a_password_that_is_changed_ends_the_frames() -> None:
-    camera = Camera(Script(grey(), StreamEnded("cam: gone")), AccessDenied("cam: access denied"))
-    with (
-        opened(camera) as source,
-        pytest.raises(AccessDenied),
-    ):
-        list(source.frames(Span()))
+def test_a_camera_that_was_live_and_refuses_us_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("posert.runtime.sources.reader._REFUSED_S", 0.01)
+    gone, refused_ = StreamEnded("cam: gone"), AccessDenied("cam: access denied")
+    camera = Camera(Script(grey(), gone), refused_, refused_, Script(grey(), gone))
+    with opened(camera) as source:
+        frames = source.frames(Span())
+        assert [next(frames).index for _ in range(2)] == [0, 1]
+        assert health(source).reconnects == 1
+        assert camera.tries >= 4
 
 
 def test_a_fault_in_a_connection_is_raised_where_frames_are_taken() -> None:

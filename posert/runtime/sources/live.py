@@ -194,6 +194,10 @@ class LiveSource:
                 self._newest = frame
             self._changed.notify_all()
 
+    def was_live(self) -> bool:
+        """Whether a picture ever came."""
+        return self._first is not None
+
     def parted(self, reader: Reader, capture: Capture) -> None:
         """A connection is over."""
         with self._changed:

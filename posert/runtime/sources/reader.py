@@ -12,6 +12,7 @@ from posert.errors import AccessDenied, InputError
 from posert.runtime.sources.backoff import MOST_S, Backoff
 from posert.runtime.sources.source import Capture, Captured, Reading
 
+_REFUSED_S: Final = 15.0  # before who let us in and now does not is asked again: locks no account
 GRACE_S: Final = 1.0  # a call that is late by this much is taken to hang
 
 Connect = Callable[[], Capture]
@@ -24,6 +25,8 @@ def first_picture_s(reading: Reading) -> float:
 
 class Owner(Protocol):
     """What a reader tells; called in its thread."""
+
+    def was_live(self) -> bool: ...
 
     def connecting(self, reader: Reader) -> None: ...
 
@@ -74,8 +77,11 @@ class Reader:
                 began = time.monotonic()
                 try:
                     self._read_connection()
-                except AccessDenied:
-                    raise
+                except AccessDenied as e:
+                    if not self._owner.was_live():
+                        raise
+                    self._owner.broke(self, e)
+                    self._over.wait(_REFUSED_S)
                 except InputError as e:
                     if time.monotonic() - began > MOST_S and self.connected:
                         backoff.reset()
