@@ -280,6 +280,8 @@ class Scheduler(Generic[Owner]):
 
     def _full(self) -> bool:
         """Whether enough waits already: of a thousand pictures each is a source of its own."""
+        if self._waiting < self._most_waiting:
+            return False
         return sum(len(feed.waiting) for feed in self._turns) >= self._most_waiting
 
     def _put(self, feed: _Feed[Owner], item: Frame | End) -> None:

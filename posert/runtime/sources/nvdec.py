@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -85,6 +86,7 @@ def library() -> Any:
     Raises:
         EngineError: it is not installed, or the driver's libraries are missing.
     """
+    logging.getLogger("PyNvVideoCodec").addFilter(_is_trouble)  # it sets its own level, to INFO
     try:
         return import_module("PyNvVideoCodec")
     except (ImportError, RuntimeError, OSError) as e:
@@ -123,3 +125,7 @@ def limits(device: int, codec: str) -> Limits:
         for side in ("width", "height")
     )
     return Limits(width, height)
+
+
+def _is_trouble(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
