@@ -55,7 +55,7 @@ def choose(
         return io
     chosen, reasons = _best(kind, path, on_device)
     if chosen is None:
-        raise ConfigError(f"nothing here reads {kind}: {'; '.join(reasons)}")
+        raise ConfigError(f"nothing here reads {kind}: {'; '.join(dict.fromkeys(reasons))}")
     _tell(kind, chosen, "; ".join(reasons))
     return chosen
 
@@ -125,7 +125,7 @@ def _best(kind: Kind, path: Path | None, on_device: bool) -> tuple[Library | Non
     """The first that works, and why not those before it."""
     reasons: list[str] = []
     steps: list[tuple[Library, Callable[[], str | None]]] = [
-        ("nvcodec", lambda: _not_on_device(on_device) or why_not("nvcodec", kind)),
+        ("nvcodec", lambda: why_not("nvcodec", kind) or _not_on_device(on_device)),
         ("gstreamer", lambda: why_not("gstreamer", kind, path) or _no_hardware(kind, path)),
         ("ffmpeg", lambda: why_not("ffmpeg", kind)),
         ("gstreamer", lambda: why_not("gstreamer", kind, path)),
