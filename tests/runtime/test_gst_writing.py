@@ -189,3 +189,10 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
                 writer.write(noise, i)
         finally:
             writer.close()
+
+
+@pytest.mark.parametrize("scheme", ["udp", "rtsp"])
+def test_a_host_that_does_not_exist_is_refused(scheme: str) -> None:
+    """Packets to nowhere are no error of UDP's own."""
+    with pytest.raises(OutputError, match=r"nowhere\.invalid:9999.*no such host"):
+        GstWriter(f"{scheme}://nowhere.invalid:9999/x", INFO)

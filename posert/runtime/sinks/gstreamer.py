@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 import weakref
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -125,7 +127,7 @@ class GstWriter:
         if why := why_not_parsed(pipeline.text):
             why = without_passwords(why)
             raise OutputError(f"{self._target}: GStreamer refuses the pipeline ({why})")
-        self._make_place()
+        self._make_place(target)
         silence_opencv()
         log.info("%s: encoder %s", self._target, encoder)
         log.debug("%s: %s", self._target, pipeline.safe)
@@ -144,9 +146,10 @@ class GstWriter:
             self._disk_refusal(self._close_disk)
             raise self._broken()
 
-    def _make_place(self) -> None:
-        """Says of a file what the system says, before GStreamer says less."""
+    def _make_place(self, target: str) -> None:
+        """Says of a file or host what the system says, before GStreamer says less or nothing."""
         if self._path is None:
+            self._find_host(target)
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +159,13 @@ class GstWriter:
         except OSError as e:
             self._close_disk()
             raise unwritable(self._path, e) from e
+
+    def _find_host(self, target: str) -> None:
+        host = urlsplit(target).hostname
+        try:
+            socket.getaddrinfo(host, None)
+        except (OSError, UnicodeError) as e:
+            raise OutputError(f"{self._target}: no such host", got=str(e)) from e
 
     def _close_disk(self) -> None:
         """Raises OSError where the disk did not take it all."""
