@@ -11,7 +11,8 @@
     +- EngineError         9  a backend is not available here, or failed while running
 
 Exit codes beyond these: 0 all done, 2 wrong command line, 7 some inputs failed and the others are
-done, 8 ``posert doctor`` found a fault, 130 and 143 stopped by SIGINT and SIGTERM.
+done, 8 ``posert doctor`` found a fault or ``posert health`` a run that is not well, 130 and 143
+stopped by SIGINT and SIGTERM.
 """
 
 from __future__ import annotations
