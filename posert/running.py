@@ -24,7 +24,7 @@ from posert.runtime.sinks import data_sinks, picture_writer, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
 from posert.runtime.sources.addresses import is_address, without_password
 from posert.runtime.sources.inputs import expand, open_source
-from posert.runtime.sources.source import Reading, Source, Span
+from posert.runtime.sources.source import Reading, Source
 from posert.settings import RunSettings, read_settings
 from posert.types import Image, People
 
@@ -131,18 +131,22 @@ def _run_all(
         on_device = device_engine(pose.engine) is not None
         reading = replace(settings.reading, on_device=on_device)
         jobs = [_job(*each, sheet, settings, reading, stop) for each in work]
-        stages = Stages(
-            pose.estimator, draw, sinks,
-            at_once=settings.at_once or (_FILES_ON_DEVICE if reading.on_device else 1),
-            readers=_READERS_ON_DEVICE if reading.on_device else None,
-            workers=_WORKERS_ON_DEVICE if reading.on_device and not settings.workers else None,
-            parse_apart=reading.on_device,
-            alive=alive,
-        )  # fmt: skip
-        span = Span(settings.start, settings.every, settings.max_frames)
+        stages = Stages(pose.estimator, draw, sinks, settings.at_once or 1, alive=alive)
         if reading.on_device:
+            stages = _on_device(stages, settings)
             files.enter_context(_switching_every(_SWITCH_S))
-        process(jobs, span, stages, stop, _one_at_a_time(on_frame))
+        process(jobs, settings.span, stages, stop, _one_at_a_time(on_frame))
+
+
+def _on_device(stages: Stages, settings: RunSettings) -> Stages:
+    """``stages`` for pictures that a GPU decodes and keeps."""
+    return replace(
+        stages,
+        at_once=settings.at_once or _FILES_ON_DEVICE,
+        readers=_READERS_ON_DEVICE,
+        workers=settings.workers or _WORKERS_ON_DEVICE,
+        parse_apart=True,
+    )
 
 
 def _job(
@@ -155,11 +159,10 @@ def _job(
     stop: threading.Event,
 ) -> Job:
     """One source and the files that its drawn frames go to."""
-    span = Span(settings.start, settings.every, settings.max_frames)
 
     def opened() -> Source:
         source = open_source(name, reading, stop)
-        tally.expected = span.expected(source.info)
+        tally.expected = settings.span.expected(source.info)
         return source
 
     def files(source: Source) -> Files:

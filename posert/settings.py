@@ -14,7 +14,7 @@ from posert.errors import ConfigError
 from posert.model_card import STRICT, ModelCard
 from posert.postprocess.draw import DrawStyle
 from posert.postprocess.settings import ParserSettings
-from posert.runtime.sources.source import Reading
+from posert.runtime.sources.source import Reading, Span
 from posert.runtime.video_io import VideoIO
 
 _DURATION = {"expected": "seconds, or a duration as 200ms, 90s, 10m, 1h"}
@@ -31,11 +31,7 @@ Encoder: TypeAlias = Literal[
 
 def _seconds(given: Any) -> Any:
     """``10m`` as 600.0; what is no duration is left to fail."""
-    match = (
-        re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h|)", given)
-        if isinstance(given, str)
-        else None
-    )
+    match = _LASTS.fullmatch(given) if isinstance(given, str) else None
     return float(match[1]) * _UNITS[match[2]] if match else given
 
 
@@ -112,6 +108,11 @@ class RunSettings:
         latency = self.rtsp_latency
         _check(0 <= latency <= 60, "rtsp_latency", latency, "0 to 60 seconds")
         _check(0 < self.line_width <= 20, "line_width", self.line_width, "above 0, at most 20")
+
+    @property
+    def span(self) -> Span:
+        """Which frames of each source are wanted."""
+        return Span(self.start, self.every, self.max_frames)
 
     @property
     def reading(self) -> Reading:

@@ -36,10 +36,9 @@ class Estimator:
             EngineError: the backend failed.
         """
         with self.times.measure("engine"):
-            output, letterbox = self.infer(image)
-        with self.times.measure("parse"):
-            (people,) = self.parse([output])
-            return to_source(people, letterbox)
+            inferred = self.infer(image)
+        (people,) = self.parse_batch([inferred])
+        return people
 
     def batch(self, frames: Sequence[Frame]) -> list[People]:
         """The people of each of ``frames``, which may be of several sources and sizes.
@@ -87,10 +86,8 @@ class Estimator:
 
     def infer(self, image: Image) -> Inferred:
         """What the network says of ``image``, and how to get from cells to its pixels."""
-        card = self.card
-        frame, letterbox = fit(image, card.input, self.size, card.outputs.stride)
-        (output,) = self.engine.infer(frame[None])
-        return output, letterbox
+        (inferred,) = self._infer_images([image])
+        return inferred
 
 
 def to_source(people: People, letterbox: Letterbox) -> People:

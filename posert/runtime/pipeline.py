@@ -24,7 +24,7 @@ from posert.errors import PosertError, StreamEnded
 from posert.runtime.estimator import Estimator
 from posert.runtime.flow import ordered_map
 from posert.runtime.outlet import Draw, Outlet, WriteImage
-from posert.runtime.scheduler import Batch, End, Order, Scheduler
+from posert.runtime.scheduler import WAITING, Batch, End, Order, Scheduler
 from posert.runtime.sinks.sink import Sink
 from posert.runtime.sources.source import Health, Source, Span
 from posert.types import Capped, Frame, People, Result
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 
 Found: TypeAlias = "tuple[_Run, Frame | End, People | None]"
 
-_OF_A_BATCH: Final = 4  # frames of one source in a batch of several
 _BEHIND: Final = 8  # frames of one source that wait to be drawn and written
 _ENDING: Final = 8  # outlets that may complete their files while other sources run
 _AGES_KEPT: Final = 10_000  # most recent frames that the age speaks of
@@ -126,7 +125,7 @@ def process(
     live = any(job.tally.live for job in jobs)
     depth = max(1, workers - 1) if live else workers + 2  # what waits here grows old
     runs = [_Run(job, stages, on_frame) for job in jobs]
-    out = (workers + depth) * min(_OF_A_BATCH, estimate.engine.batch) + _BEHIND
+    out = (workers + depth) * min(WAITING, estimate.engine.batch) + _BEHIND
     scheduler = Scheduler(
         [run.order(out) for run in runs], span, estimate.times,
         most=estimate.engine.batch, at_once=stages.at_once, readers=stages.readers,

@@ -25,7 +25,7 @@ Owner = TypeVar("Owner")
 
 _POLL_S: Final = 0.1  # how often a waiting thread looks whether it should stop
 _PATIENCE_S: Final = 2.0  # how long a source that does not answer is waited for at the end
-_WAITING: Final = 4  # decoded frames of a file that may wait
+WAITING: Final = 4  # decoded frames of a file that may wait
 _LINGER_S: Final = 0.005  # how long a frame waits for others to fill its batch
 
 
@@ -89,7 +89,7 @@ class Scheduler(Generic[Owner]):
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)  # told when a frame came
         self._fewer = threading.Condition(self._lock)  # told when one was taken
-        self._most_waiting = _WAITING * at_once
+        self._most_waiting = WAITING * at_once
         self._turns: deque[_Feed[Owner]] = deque()  # those with something waiting
         self._waiting = 0  # frames and ends, of all feeds
         self._wanted = 1  # so many are waited for
@@ -184,7 +184,7 @@ class Scheduler(Generic[Owner]):
     def _expected(self) -> int:
         """How many frames may come to wait before one is taken."""
         open_ = (feed for feed in self._feeds.values() if feed.source and not feed.closed)
-        return sum(1 if feed.live else _WAITING for feed in open_)
+        return sum(1 if feed.live else WAITING for feed in open_)
 
     def _next_of(self, feed: _Feed[Owner]) -> Frame | End:
         item = feed.waiting.popleft()
@@ -269,7 +269,7 @@ class Scheduler(Generic[Owner]):
                 feed.source.dropped += 1
                 return not self._stopped
         else:
-            while len(feed.waiting) >= _WAITING and not (feed.closed or self._stopped):
+            while len(feed.waiting) >= WAITING and not (feed.closed or self._stopped):
                 feed.room.wait(_POLL_S)
             while not feed.waiting and self._full() and not (feed.closed or self._stopped):
                 self._fewer.wait(_POLL_S)

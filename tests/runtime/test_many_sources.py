@@ -6,49 +6,21 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 from making.networks import read_lines
+from making.sources import Blank
 
 import posert
 from posert.errors import OutputError
 from posert.runtime import outlet
 from posert.runtime.estimator import Estimator
 from posert.runtime.pipeline import Files, Job, Stages, Tally, process
-from posert.runtime.sources.source import Health, Source, Span
-from posert.types import Frame, Image, People, SourceInfo
+from posert.runtime.sources.source import Source, Span
+from posert.types import Frame, Image, People
 
 PATIENCE_S = 30
-PICTURE = np.zeros((64, 96, 3), np.uint8)
-
-
-@dataclass
-class Fake:
-    """``count`` frames, of which each waits for ``before``; counts how often it was closed."""
-
-    name: str
-    count: int = 40
-    live: bool = False
-    before: Callable[[int], object] = lambda i: None
-    skipped: int = 0
-    dropped: int = 0
-    health: Health | None = None
-    closed: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.info = SourceInfo(self.name, 96, 64, Fraction(25), Fraction(1, 25), live=self.live)
-
-    def frames(self, span: Span) -> Iterator[Frame]:
-        for i in range(self.count):
-            self.before(i)
-            yield Frame(PICTURE, i, i, i / 25)
-
-    def close(self) -> None:
-        self.closed.append(1)
 
 
 @pytest.fixture
@@ -60,7 +32,7 @@ def as_it_is(image: Image, people: People) -> Image:
     return image
 
 
-def job(source: Fake, write: Callable[[Image, Frame], None] | None = None) -> Job:
+def job(source: Blank, write: Callable[[Image, Frame], None] | None = None) -> Job:
     tally = Tally(source.name, live=source.live)
 
     def files(opened: Source) -> Files:
@@ -80,12 +52,12 @@ def test_an_output_that_hangs_keeps_up_no_other_source(
 ) -> None:
     monkeypatch.setattr(outlet, "_HANGS_S", 0.5)
     released, stop = threading.Event(), threading.Event()
-    good = job(Fake("good", 300))
+    good = job(Blank("good", 300))
 
     def hang(image: Image, frame: Frame) -> None:
         released.wait(PATIENCE_S)
 
-    jobs = [job(Fake("hangs", 10**9), hang), good]
+    jobs = [job(Blank("hangs", 10**9), hang), good]
     ended = threading.Thread(target=run, args=(jobs, estimator, stop))
     ended.start()
     until = time.monotonic() + PATIENCE_S
@@ -101,7 +73,7 @@ def test_an_output_that_hangs_keeps_up_no_other_source(
 
 
 def test_a_slow_output_makes_a_camera_drop_and_not_wait(estimator: Estimator) -> None:
-    camera = Fake("camera", 400, live=True, before=lambda i: time.sleep(0.001))
+    camera = Blank("camera", 400, live=True, before=lambda i: time.sleep(0.001))
     slow = job(camera, lambda image, frame: time.sleep(0.02))
     run([slow], estimator)
     assert slow.tally.dropped > 100
@@ -113,7 +85,7 @@ def test_an_output_that_fails_ends_its_source_alone(estimator: Estimator) -> Non
         if frame.index == 5:
             raise OutputError("full")
 
-    jobs = [job(Fake("bad", 10**9), fail), job(Fake("good", 100), lambda image, frame: None)]
+    jobs = [job(Blank("bad", 10**9), fail), job(Blank("good", 100), lambda image, frame: None)]
     run(jobs, estimator)
     assert str(jobs[0].tally.error) == "full"
     assert jobs[0].tally.frames == 5
@@ -126,18 +98,18 @@ def test_a_fault_in_one_output_leaves_the_others_complete(estimator: Estimator) 
     def fault(image: Image, frame: Frame) -> None:
         raise ZeroDivisionError
 
-    good = job(Fake("good", 100), lambda image, frame: time.sleep(0.002))
+    good = job(Blank("good", 100), lambda image, frame: time.sleep(0.002))
     files = Files([lambda image, frame: None], lambda: completed.append("good"))
     good = Job(good.tally, good.open, lambda source: files)
     with pytest.raises(ZeroDivisionError):
-        run([job(Fake("bad", 3), fault), good], estimator)
+        run([job(Blank("bad", 3), fault), good], estimator)
     assert completed == ["good"]
     assert good.tally.frames == 100
 
 
 def test_a_source_that_opens_after_the_end_leaves_no_output(estimator: Estimator) -> None:
     opening, go_on, opened, stop = (threading.Event() for _ in range(4))
-    late = Fake("late", 5, live=True)
+    late = Blank("late", 5, live=True)
 
     def open_late() -> Source:
         opening.set()
@@ -157,9 +129,9 @@ def test_a_source_that_opens_after_the_end_leaves_no_output(estimator: Estimator
     assert not ended.is_alive()
     go_on.set()
     until = time.monotonic() + PATIENCE_S
-    while not late.closed and time.monotonic() < until:
+    while not late.closed.is_set() and time.monotonic() < until:
         time.sleep(0.01)
-    assert late.closed
+    assert late.closed.is_set()
     assert not opened.is_set()
 
 
@@ -167,7 +139,7 @@ def test_sources_that_ended_are_free_while_others_run(estimator: Estimator) -> N
     alive = 0
     most = 0
 
-    class Counted(Fake):
+    class Counted(Blank):
         def frames(self, span: Span) -> Iterator[Frame]:
             nonlocal alive, most
             alive += 1
@@ -176,7 +148,7 @@ def test_sources_that_ended_are_free_while_others_run(estimator: Estimator) -> N
 
         def __del__(self) -> None:
             nonlocal alive
-            alive -= bool(self.closed)
+            alive -= self.closed.is_set()
 
     def make(i: int) -> Job:
         return Job(

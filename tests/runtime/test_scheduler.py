@@ -5,53 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from fractions import Fraction
 
-import numpy as np
 import pytest
+from making.sources import Blank
 
 from posert.errors import InputError
 from posert.runtime.scheduler import Batch, End, Order, Scheduler
-from posert.runtime.sources.source import Health, Span
+from posert.runtime.sources.source import Span
 from posert.runtime.timing import StageTimes
-from posert.types import Frame, SourceInfo
+from posert.types import Frame
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
-PICTURE = np.zeros((4, 6, 3), np.uint8)
 PATIENCE_S = 30
 
 
-@dataclass
-class Fake:
-    """``count`` frames; before frame i it calls ``before(i)``, which may wait or fail."""
-
-    name: str
-    count: int = 10
-    live: bool = False
-    before: Callable[[int], object] = lambda i: None
-    skipped: int = 0
-    dropped: int = 0
-    health: Health | None = None
-    sent: int = 0
-    closed: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self.info = SourceInfo(self.name, 6, 4, Fraction(25), Fraction(1, 25), live=self.live)
-
-    def frames(self, span: Span) -> Iterator[Frame]:
-        for i in range(self.count if span.max_frames is None else min(self.count, span.max_frames)):
-            self.before(i)
-            self.sent += 1
-            yield Frame(PICTURE, i, i, i / 25)
-
-    def close(self) -> None:
-        self.closed.set()
-
-
 def scheduler(
-    sources: list[Fake],
+    sources: list[Blank],
     most: int = 4,
     at_once: int = 100,
     span: Span | None = None,
@@ -69,7 +38,7 @@ def indices(batches: list[Batch[str]], owner: str) -> list[int]:
 
 
 def test_every_frame_of_every_file_comes_in_order_with_one_end() -> None:
-    batches = list(scheduler([Fake(f"{i}", 20 + i) for i in range(5)]).batches(threading.Event()))
+    batches = list(scheduler([Blank(f"{i}", 20 + i) for i in range(5)]).batches(threading.Event()))
     for i in range(5):
         assert indices(batches, f"{i}") == list(range(20 + i))
     assert all(1 <= len(batch) <= 4 for batch in batches)
@@ -77,7 +46,7 @@ def test_every_frame_of_every_file_comes_in_order_with_one_end() -> None:
 
 def test_sources_take_turns() -> None:
     """All have four frames waiting, and more to send, when batches are asked for again."""
-    sources = [Fake(name, 100) for name in "abcd"]
+    sources = [Blank(name, 100) for name in "abcd"]
     batches = scheduler(sources, most=6).batches(threading.Event())
     for _ in range(5):
         taken = next(batches)
@@ -90,7 +59,7 @@ def test_sources_take_turns() -> None:
 
 
 def test_files_wait_to_be_taken() -> None:
-    source = Fake("file", 1000)
+    source = Blank("file", 1000)
     batches = scheduler([source], most=1).batches(threading.Event())
     next(batches)
     assert source.sent <= 1 + 4 + 1
@@ -100,7 +69,7 @@ def test_files_wait_to_be_taken() -> None:
 
 
 def test_a_live_source_shows_its_newest_and_counts_the_others() -> None:
-    source = Fake("camera", 50, live=True)
+    source = Blank("camera", 50, live=True)
     first_taken = threading.Event()
     source.before = lambda i: i != 1 or first_taken.wait(PATIENCE_S)
     batches = scheduler([source]).batches(threading.Event())
@@ -115,7 +84,7 @@ def test_a_live_source_shows_its_newest_and_counts_the_others() -> None:
 
 
 def test_frames_that_a_live_source_drops_do_not_count_as_wanted() -> None:
-    source = Fake("camera", 10**9, live=True)
+    source = Blank("camera", 10**9, live=True)
     batches = list(scheduler([source], span=Span(max_frames=5)).batches(threading.Event()))
     assert len(indices(batches, "camera")) == 5
     assert source.closed.is_set()
@@ -131,7 +100,7 @@ def test_so_many_files_are_read_at_once() -> None:
             most = max(most, reading)
             reading -= i == 9
 
-    sources = [Fake(f"{i}", 10, before=begin) for i in range(20)]
+    sources = [Blank(f"{i}", 10, before=begin) for i in range(20)]
     batches = list(scheduler(sources, at_once=3).batches(threading.Event()))
     assert most <= 3
     for i in range(20):
@@ -149,7 +118,7 @@ def test_a_few_threads_read_many_files(readers: int) -> None:
         seen(i)
         fail(i)
 
-    sources = [Fake(f"{i}", 10 + i, before=fails if i == 7 else seen) for i in range(23)]
+    sources = [Blank(f"{i}", 10 + i, before=fails if i == 7 else seen) for i in range(23)]
     batches = list(scheduler(sources, at_once=11, readers=readers).batches(threading.Event()))
     assert len(threads) <= readers
     for i in range(23):
@@ -157,7 +126,7 @@ def test_a_few_threads_read_many_files(readers: int) -> None:
 
 
 def test_files_read_one_at_a_time_come_one_after_the_other() -> None:
-    sources = [Fake(name, 5) for name in "abc"]
+    sources = [Blank(name, 5) for name in "abc"]
     batches = scheduler(sources, at_once=1).batches(threading.Event())
     owners = [name for batch in batches for name, item in batch if isinstance(item, Frame)]
     assert owners == [*"aaaaabbbbbccccc"]
@@ -169,7 +138,7 @@ def fail(i: int) -> None:
 
 
 def test_a_source_that_fails_ends_alone() -> None:
-    sources = [Fake("a"), Fake("b", before=fail), Fake("c")]
+    sources = [Blank("a"), Blank("b", before=fail), Blank("c")]
     batches = list(scheduler(sources).batches(threading.Event()))
     assert indices(batches, "a") == indices(batches, "c") == list(range(10))
     assert indices(batches, "b") == [0, 1, 2]
@@ -179,10 +148,10 @@ def test_a_source_that_fails_ends_alone() -> None:
 
 
 def test_a_source_that_cannot_be_opened_ends_alone() -> None:
-    def refuse() -> Fake:
+    def refuse() -> Blank:
         raise InputError("gone: no such file")
 
-    good = Fake("good")
+    good = Blank("good")
     orders = [Order("gone", refuse, own_turn=False), Order("good", lambda: good, own_turn=False)]
     own = Scheduler(orders, Span(), StageTimes(), most=4, at_once=1)
     batches = list(own.batches(threading.Event()))
@@ -192,8 +161,8 @@ def test_a_source_that_cannot_be_opened_ends_alone() -> None:
 
 def test_a_camera_that_hangs_harms_no_other() -> None:
     released = threading.Event()
-    hangs = Fake("hangs", live=True, before=lambda i: i < 2 or released.wait(PATIENCE_S))
-    other = Fake("other", 200)
+    hangs = Blank("hangs", live=True, before=lambda i: i < 2 or released.wait(PATIENCE_S))
+    other = Blank("other", 200)
     stop, taken = threading.Event(), 0
     for batch in scheduler([hangs, other]).batches(stop):
         taken += sum(name == "other" for name, _ in batch)
@@ -208,19 +177,19 @@ def test_a_fault_of_ours_is_not_taken_for_the_end_of_a_source() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(scheduler([Fake("a"), Fake("b", before=fault)]).batches(threading.Event()))
+        list(scheduler([Blank("a"), Blank("b", before=fault)]).batches(threading.Event()))
 
 
 def test_stop_takes_no_further_frame() -> None:
     stop = threading.Event()
-    sources = [Fake("file", 10**9), Fake("camera", 10**9, live=True)]
+    sources = [Blank("file", 10**9), Blank("camera", 10**9, live=True)]
     for _ in scheduler(sources).batches(stop):
         stop.set()
     assert all(source.closed.is_set() for source in sources)
 
 
 def test_a_source_may_be_dropped_while_others_go_on() -> None:
-    sources = [Fake("a", 10**9), Fake("b", 500)]
+    sources = [Blank("a", 10**9), Blank("b", 500)]
     own = scheduler(sources)
     batches: list[Batch[str]] = []
     for batch in own.batches(threading.Event()):
@@ -240,7 +209,7 @@ def test_it_is_alive_while_a_camera_is_awaited_and_not_while_nobody_takes() -> N
         if calls[0] == 5:
             released.set()
 
-    camera = Fake("camera", 2, live=True, before=lambda i: i == 0 or released.wait(PATIENCE_S))
+    camera = Blank("camera", 2, live=True, before=lambda i: i == 0 or released.wait(PATIENCE_S))
     batches = scheduler([camera]).batches(threading.Event(), alive)
     first = next(batches)
     before = calls[0]
