@@ -95,7 +95,8 @@ def _explained(cls: type[Any], first: Any, where: str, error: type[PosertError])
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         name = str(first["loc"][-1])
-        known = dict(_keys(cls)).get(tuple(first["loc"][:-1]), ())
+        place = tuple(part for part in first["loc"][:-1] if isinstance(part, str))
+        known = dict(_keys(cls)).get(place, ())
         return error(f"{where}: unknown key {key!r}{nearest(name, known)}")
     if first["type"] in ("missing", "missing_argument"):
         return error(f"{where}: {key!r} is missing")
@@ -126,10 +127,11 @@ def _booleans_as_numbers(
 
 def _keys(cls: type[Any], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[str]]]:
     """Every place of a nested dataclass with the keys known there."""
-    from typing import get_type_hints
+    from typing import get_args, get_type_hints
 
     yield at, [f.name for f in fields(cls)]
     hints = get_type_hints(cls)
     for f in fields(cls):
-        if isinstance(hints[f.name], type) and is_dataclass(hints[f.name]):
-            yield from _keys(hints[f.name], (*at, f.name))
+        hint = next(iter(get_args(hints[f.name])), hints[f.name])  # of a tuple its members
+        if isinstance(hint, type) and is_dataclass(hint):
+            yield from _keys(hint, (*at, f.name))

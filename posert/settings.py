@@ -35,8 +35,36 @@ def _seconds(given: Any) -> Any:
     return float(match[1]) * _UNITS[match[2]] if match else given
 
 
+def _gpus(given: Any) -> Any:
+    """``all`` as None, ``0,1`` or ``1`` as the GPUs' numbers; anything else is left to fail."""
+    if given == "all":
+        return None
+    if isinstance(given, str) and re.fullmatch(r"[0-9]+(,[0-9]+)*", given):
+        return tuple(map(int, given.split(",")))
+    return (given,) if type(given) is int else given
+
+
+def _width_height(given: Any) -> Any:
+    """``1920x1080`` as (1920, 1080); anything else is left to fail."""
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", given) if isinstance(given, str) else None
+    return (int(match[1]), int(match[2])) if match else given
+
+
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds)]
 _BATCH = "three numbers: least, most often, most"
+_LEAST_TILE: Final = 64  # pixels, of a side of the wall
+_MOST_TILE: Final = 8192
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """What one source of a configuration file has of its own; None: as the run."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    input: str  # a file, folder, glob, camera or address
+    name: str | None = None  # what data, outputs and the wall call it
+    track: bool | None = None
+    smooth: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +77,10 @@ class RunSettings:
     form: Literal["auto", "maps", "compact"] = "auto"  # auto: what is faster on the backend
     precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
     workers: int | None = None  # threads of inference; None: what keeps the device busy
+    processes: int | None = None  # that share the sources; None: what keeps the devices busy
+    gpus: Annotated[tuple[int, ...] | None, BeforeValidator(_gpus)] = field(  # None: all
+        default=None, metadata={"expected": "all, or numbers as 0,1"}
+    )
     input_size: int | tuple[int, int] | None = field(  # pixels: long side, or (height, width)
         default=None,
         metadata={
@@ -64,11 +96,28 @@ class RunSettings:
     min_score: float | None = None  # least score of a person
     parser: Literal["posert", "trt_pose"] = "posert"
 
-    colours: Literal["limbs", "people", "plain"] = "limbs"
+    track: bool = True  # ids of people
+    track_min_hits: int = 3  # frames before a person has an id
+    track_max_age: Seconds = field(default=1.0, metadata=_DURATION)  # unseen, then a new id
+    smooth: bool = True  # keypoints of people with an id
+
+    colours: Literal["limbs", "trt_pose", "coco", "ids"] = "limbs"
     line_width: float = 1.0  # times the automatic width
     boxes: bool = False
+    ids: bool = False
+    trails: Seconds = field(default=0.0, metadata=_DURATION)  # how far back they reach
+    names: bool = False  # of keypoints
+    fade: bool = False  # what is less certain is fainter
+    blur_faces: bool = False
+    background: Literal["picture", "black", "people"] = "picture"
 
+    sources: tuple[SourceSettings, ...] = ()  # inputs beside those of the command line
     output: Path | None = None  # video or picture; a folder for several inputs
+    output_dir: Path | None = None  # a folder for one or several
+    tile: Path | None = None  # a video of all sources side by side
+    tile_size: Annotated[tuple[int, int], BeforeValidator(_width_height)] = field(
+        default=(1920, 1080), metadata={"expected": "WIDTHxHEIGHT, pixels"}
+    )
     jsonl: Path | None = None
     csv: Path | None = None
     coco: Path | None = None
@@ -84,6 +133,7 @@ class RunSettings:
 
     io: VideoIO = "auto"  # auto: the best that works here for each input
     at_once: int | None = None  # files under way at once; live sources all are
+    max_latency: Seconds | None = field(default=None, metadata=_DURATION)  # of a live frame
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     rtsp_latency: Seconds = field(default=0.0, metadata=_DURATION)  # for late packets
     open_timeout: Seconds = field(default=10.0, metadata=_DURATION)
@@ -99,15 +149,26 @@ class RunSettings:
             self.max_frames,
             "1 or more",
         )
-        _check(self.workers is None or self.workers >= 1, "workers", self.workers, "1 or more")
-        _check(self.at_once is None or self.at_once >= 1, "at_once", self.at_once, "1 or more")
-        for name in ("open_timeout", "read_timeout", "give_up", "segment"):
+        for name in ("workers", "at_once", "processes", "track_min_hits"):
+            value = getattr(self, name)
+            _check(value is None or value >= 1, name, value, "1 or more")
+        for name in (
+            "open_timeout", "read_timeout", "give_up", "segment", "max_latency", "track_max_age"
+        ):  # fmt: skip
             value = getattr(self, name)
             fits = value is None or 0 < value <= _LONGEST_S
             _check(fits, name, value, "more than 0 seconds, at most 30 days")
         latency = self.rtsp_latency
         _check(0 <= latency <= 60, "rtsp_latency", latency, "0 to 60 seconds")
         _check(0 < self.line_width <= 20, "line_width", self.line_width, "above 0, at most 20")
+        _check(0 <= self.trails <= 60, "trails", self.trails, "0 to 60 seconds")
+        sides = f"{_LEAST_TILE} to {_MOST_TILE} pixels a side"
+        fits = all(_LEAST_TILE <= side <= _MOST_TILE for side in self.tile_size)
+        _check(fits, "tile_size", self.tile_size, sides)
+        _check(self.gpus is None or len(set(self.gpus)) == len(self.gpus) > 0,
+               "gpus", self.gpus, "each GPU once")  # fmt: skip
+        both = self.output is not None and self.output_dir is not None
+        _check(not both, "output_dir", self.output_dir, "either output or output_dir")
 
     @property
     def span(self) -> Span:

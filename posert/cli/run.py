@@ -16,6 +16,7 @@ _WHAT = "What is written"
 _WHICH = "Which frames"
 _READ = "How inputs are read (durations as 200ms, 5s, 10m)"
 _HOW = "Model and parser"
+_WHO = "Who is who"
 _LOOK = "Look"
 _ONE_SIGNAL_S = 1.0  # timeout(1) and terminals signal a process and its group: that is one
 
@@ -23,16 +24,27 @@ _ONE_SIGNAL_S = 1.0  # timeout(1) and terminals signal a process and its group: 
 def run(
     context: typer.Context,
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Files, folders, globs, camera indices (0 or /dev/video0), RTSP or HTTP URLs."
         ),
-    ],
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", help="Video or picture; a folder for several.", rich_help_panel=_WHAT
         ),
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a video or picture for each.", rich_help_panel=_WHAT),
+    ] = None,
+    tile: Annotated[
+        Path | None,
+        typer.Option(help="One video of all inputs side by side.", rich_help_panel=_WHAT),
+    ] = None,
+    tile_size: Annotated[
+        str | None, typer.Option(help="Of that video: 1920x1080.", rich_help_panel=_WHAT)
     ] = None,
     jsonl: Annotated[
         Path | None,
@@ -90,6 +102,12 @@ def run(
         int | None,
         typer.Option(help="Files under way at once; cameras all are.", rich_help_panel=_READ),
     ] = None,
+    max_latency: Annotated[
+        str | None,
+        typer.Option(
+            help="From a live picture to its result: batches leave in time.", rich_help_panel=_READ
+        ),
+    ] = None,
     rtsp_transport: Annotated[
         str | None, typer.Option(help="tcp or udp.", rich_help_panel=_READ)
     ] = None,
@@ -136,6 +154,12 @@ def run(
     workers: Annotated[
         int | None, typer.Option(help="Inference threads.", rich_help_panel=_HOW)
     ] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="That share the inputs.", rich_help_panel=_HOW)
+    ] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="all, or numbers as 0,1.", rich_help_panel=_HOW)
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Least keypoint confidence.", rich_help_panel=_HOW)
     ] = None,
@@ -158,8 +182,24 @@ def run(
         str | None,
         typer.Option(help="posert, or trt_pose for its exact parser.", rich_help_panel=_HOW),
     ] = None,
+    track: Annotated[
+        bool | None,
+        typer.Option("--track/--no-track", help="Ids of people.", rich_help_panel=_WHO),
+    ] = None,
+    track_min_hits: Annotated[
+        int | None, typer.Option(help="Frames before an id is given.", rich_help_panel=_WHO)
+    ] = None,
+    track_max_age: Annotated[
+        str | None,
+        typer.Option(help="Unseen for so long: a new id.", rich_help_panel=_WHO),
+    ] = None,
+    smooth: Annotated[
+        bool | None,
+        typer.Option("--smooth/--no-smooth", help="Steadier keypoints.", rich_help_panel=_WHO),
+    ] = None,
     colours: Annotated[
-        str | None, typer.Option(help="By limbs, people or plain.", rich_help_panel=_LOOK)
+        str | None,
+        typer.Option(help="By limbs, ids, coco's or trt_pose's.", rich_help_panel=_LOOK),
     ] = None,
     line_width: Annotated[
         float | None, typer.Option(help="Times the automatic width.", rich_help_panel=_LOOK)
@@ -167,6 +207,29 @@ def run(
     boxes: Annotated[
         bool | None,
         typer.Option("--boxes/--no-boxes", help="Boxes and scores.", rich_help_panel=_LOOK),
+    ] = None,
+    ids: Annotated[
+        bool | None,
+        typer.Option("--ids/--no-ids", help="Who each person is.", rich_help_panel=_LOOK),
+    ] = None,
+    trails: Annotated[
+        str | None, typer.Option(help="Where people were for 2s.", rich_help_panel=_LOOK)
+    ] = None,
+    names: Annotated[
+        bool | None,
+        typer.Option("--names/--no-names", help="Of keypoints.", rich_help_panel=_LOOK),
+    ] = None,
+    fade: Annotated[
+        bool | None,
+        typer.Option("--fade/--no-fade", help="Less certain is fainter.", rich_help_panel=_LOOK),
+    ] = None,
+    blur_faces: Annotated[
+        bool | None,
+        typer.Option("--blur-faces/--no-blur-faces", help="Of all found.", rich_help_panel=_LOOK),
+    ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(help="picture, black, or people: only them.", rich_help_panel=_LOOK),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML of these settings; flags overrule it.")
@@ -192,7 +255,7 @@ def run(
     settings = read_settings(config, given)
     start_logging(quiet)
     with _stop_on_signals() as stopped, Progress(quiet) as progress:
-        report = run_settings(list(inputs), settings, stopped.event, progress.update)
+        report = run_settings(list(inputs or ()), settings, stopped.event, progress.update)
     print_report(report, quiet)
     raise typer.Exit(report.exit_code)
 

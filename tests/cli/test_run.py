@@ -68,7 +68,7 @@ def test_flags_reach_the_run(posert: Command, tmp_path: Path, walk: Path, dots: 
         "--start", "0.08", "--every", "3", "--max-frames", "2", "--input-size", "64x96",
         "--workers", "2", "--threshold", "0.3", "--link-threshold", "0.2", "--max-peaks", "9",
         "--max-people", "3", "--min-parts", "1", "--min-score", "0", "--parser", "trt_pose",
-        "--colours", "people", "--line-width", "2", "--boxes", "--encoder", "libx264",
+        "--colours", "ids", "--line-width", "2", "--boxes", "--encoder", "libx264",
         "--backend", "onnxruntime", "--contact-sheet", tmp_path / "sheet.png",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err

@@ -145,7 +145,7 @@ def test_a_stream_that_changes_its_size_keeps_the_first(tmp_path: Path, dots: Pa
 
 
 def test_the_skeleton_is_drawn_where_the_person_is(tmp_path: Path, walk: Path, dots: Path) -> None:
-    posert.run(walk, tmp_path / "out.mp4", model=str(dots), input_size=96, colours="plain")
+    posert.run(walk, tmp_path / "out.mp4", model=str(dots), input_size=96, colours="trt_pose")
     before, after = read(walk), read(tmp_path / "out.mp4")
     for i in (0, 11):
         changed = np.abs(after[i].astype(int) - before[i]).max(axis=2) > 60
