@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from posert.errors import SOME_INPUTS_FAILED, PosertError
-from posert.runtime.pipeline import Tally
+from posert.runtime.stream import Tally
 from posert.runtime.timing import StageTime
 from posert.status import SourceStatus, StatusFile
 

@@ -16,15 +16,17 @@ from posert.errors import PosertError
 from posert.outputs import plan_outputs
 from posert.pose import Pose
 from posert.postprocess.draw import draw_people
+from posert.postprocess.topology import Topology
 from posert.report import Report, RunStatus, Stop
 from posert.runtime.engine import device_engine
 from posert.runtime.outlet import WriteImage
-from posert.runtime.pipeline import Files, Job, OnFrame, Stages, Tally, process
+from posert.runtime.pipeline import Stages, process
 from posert.runtime.sinks import data_sinks, picture_writer, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
 from posert.runtime.sources.addresses import is_address, without_password
 from posert.runtime.sources.inputs import expand, open_source
 from posert.runtime.sources.source import Reading, Source
+from posert.runtime.stream import Files, Job, OnFrame, Tally
 from posert.settings import RunSettings, read_settings
 from posert.types import Image, People
 
@@ -110,11 +112,6 @@ def _run_all(
     alive: Callable[[], None],
 ) -> None:
     """Runs the sources between opening and closing what they share."""
-    style = settings.draw_style
-
-    def draw(image: Image, people: People) -> Image:
-        return draw_people(image, people, pose.topology, style)
-
     with ExitStack() as files:
         sinks = data_sinks(
             pose.topology,
@@ -130,8 +127,11 @@ def _run_all(
             files.callback(sheet.close)
         on_device = device_engine(pose.engine) is not None
         reading = replace(settings.reading, on_device=on_device)
-        jobs = [_job(*each, sheet, settings, reading, stop) for each in work]
-        stages = Stages(pose.estimator, draw, sinks, settings.at_once or 1, alive=alive)
+        jobs = [_job(*each, sheet, pose.topology, settings, reading, stop) for each in work]
+        stages = Stages(
+            pose.estimator, sinks, settings.at_once or 1,
+            max_latency_s=settings.max_latency, alive=alive,
+        )  # fmt: skip
         if reading.on_device:
             stages = _on_device(stages, settings)
             files.enter_context(_switching_every(_SWITCH_S))
@@ -154,6 +154,7 @@ def _job(
     tally: Tally,
     output: Path | None,
     sheet: ContactSheet | None,
+    topology: Topology,
     settings: RunSettings,
     reading: Reading,
     stop: threading.Event,
@@ -165,13 +166,16 @@ def _job(
         tally.expected = settings.span.expected(source.info)
         return source
 
+    def draw(image: Image, people: People, time_s: float) -> Image:
+        return draw_people(image, people, topology, settings.draw_style)
+
     def files(source: Source) -> Files:
         writers: list[WriteImage] = [sheet.write] if sheet is not None else []
         if output is None:
-            return Files(writers, lambda: None)
+            return Files(writers, lambda: None, draw)
         if source.info.still:
             tally.outputs = [output]
-            return Files([*writers, picture_writer(output)], lambda: None)
+            return Files([*writers, picture_writer(output)], lambda: None, draw)
         video = video_writer(output, source.info, settings.encoder, settings.segment)
 
         def close() -> None:
@@ -180,7 +184,7 @@ def _job(
             finally:
                 tally.outputs = video.paths
 
-        return Files([*writers, video.write], close)
+        return Files([*writers, video.write], close, draw)
 
     looked_at = output is not None or sheet is not None
     return Job(tally, opened, files if looked_at else None)

@@ -117,7 +117,7 @@ class People:
     keypoints: Float32  # (P, C, 3) x, y, score
     scores: Float32  # (P,) person score, for ranking
     capped: Capped = Capped()
-    # (P,) who each is, from 1 and never given twice in a source; 0: not sure yet; None: not followed
+    # (P,) who each is, from 1, never given twice in a source; 0: not sure yet; None: not followed
     ids: Int64 | None = None
 
     def __len__(self) -> int:

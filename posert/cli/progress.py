@@ -18,7 +18,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from posert.report import Report
-from posert.runtime.pipeline import Tally
+from posert.runtime.stream import Tally
 
 console = Console(stderr=True, highlight=False)
 

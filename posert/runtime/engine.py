@@ -14,6 +14,7 @@ from posert.model_card import InputSize, ModelCard
 from posert.runtime.cuda import INSTALL_PYCUDA
 from posert.runtime.device.pictures import Nv12Picture
 from posert.runtime.device.placing import Placed, place
+from posert.runtime.ort import OrtEngine
 from posert.types import Images, Letterbox, PoseOutput
 
 
@@ -59,6 +60,11 @@ def device_engine(engine: Engine) -> DeviceEngine | None:
     The maps form cannot: its input is normalised on the host.
     """
     return engine if engine.form == "compact" and isinstance(engine, DeviceEngine) else None
+
+
+def on_cpu(engine: Engine) -> bool:
+    """Whether ``engine`` computes on the cores that decode, draw and encode too."""
+    return isinstance(engine, OrtEngine)
 
 
 def infer_pictures(

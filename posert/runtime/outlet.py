@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from posert.errors import OutputError, PosertError
 from posert.runtime.flow import ordered_map
 from posert.runtime.timing import StageTimes
 from posert.types import Frame, Image, People
 
-Draw = Callable[[Image, People], Image]  # a new picture; its input is left as it is
+# the people and seconds of a frame; a new picture: its input is left as it is
+Draw = Callable[[Image, People, float], Image]
 WriteImage = Callable[[Image, Frame], None]
+Show = Callable[[Image, Frame, float], None]  # the last: seconds since the frame came
+
+Given: TypeAlias = tuple[Frame, People, float]  # the last: time.monotonic() when the frame came
 
 _POLL_S: Final = 0.1  # how often a waiting thread looks whether it should stop
 _HANGS_S: Final = 10.0  # without a frame or an end: the file, or who receives it, hangs
@@ -30,6 +35,7 @@ class Outlet:
         close: Callable[[], None],
         times: StageTimes,
         *,
+        show: Show | None = None,
         done: Callable[[Frame, People], None],
         failed: Callable[[], None],
     ) -> None:
@@ -40,6 +46,7 @@ class Outlet:
             writers: take the pictures.
             close: completes the files.
             times: of drawing and encoding.
+            show: takes the pictures too, and how old they are: a wall.
             done: called after each frame that is written.
             failed: called when no further frame can be written.
         """
@@ -47,9 +54,10 @@ class Outlet:
         self._writers = writers
         self._close = close
         self._times = times
+        self._show = show
         self._done = done
         self._failed = failed
-        self._given: queue.SimpleQueue[tuple[Frame, People] | None] = queue.SimpleQueue()
+        self._given: queue.SimpleQueue[Given | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._moved = threading.Event()  # something was done
         self.error: PosertError | None = None  # what ended it early
@@ -57,10 +65,10 @@ class Outlet:
         self._thread = threading.Thread(target=self._run, name="outlet", daemon=True)
         self._thread.start()
 
-    def put(self, frame: Frame, people: People) -> None:
-        """Hands a frame over; nothing is done with it once writing has failed."""
+    def put(self, frame: Frame, people: People, came_s: float) -> None:
+        """Hands over a frame that came then; nothing is done with it once writing has failed."""
         if not self._closed.is_set():
-            self._given.put((frame, people))
+            self._given.put((frame, people, came_s))
 
     def end(self) -> None:
         """No further frame comes; what was given is completed."""
@@ -94,10 +102,12 @@ class Outlet:
     def _write_all(self) -> None:
         drawn = ordered_map(self._drawn, self._taken(), workers=1, depth=_DEPTH, name="draw")
         try:
-            for frame, people, image in drawn:
+            for (frame, people, came_s), image in drawn:
                 with self._times.measure("encode"):
                     for write in self._writers:
                         write(image, frame)
+                if self._show is not None:
+                    self._show(image, frame, time.monotonic() - came_s)
                 self._moved.set()
                 self._done(frame, people)
         except BaseException:
@@ -107,7 +117,7 @@ class Outlet:
             self._closed.set()  # or ``_taken`` would wait for more
             drawn.close()
 
-    def _taken(self) -> Iterator[tuple[Frame, People]]:
+    def _taken(self) -> Iterator[Given]:
         while not self._closed.is_set():
             try:
                 given = self._given.get(timeout=_POLL_S)
@@ -117,7 +127,7 @@ class Outlet:
                 return
             yield given
 
-    def _drawn(self, given: tuple[Frame, People]) -> tuple[Frame, People, Image]:
-        frame, people = given
+    def _drawn(self, given: Given) -> tuple[Given, Image]:
+        frame, people, _ = given
         with self._times.measure("draw"):
-            return frame, people, self._draw(frame.image, people)
+            return given, self._draw(frame.image, people, frame.time_s)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar
 
 from posert.errors import PosertError
+from posert.runtime.deadline import Deadline
 from posert.runtime.sources.live import LiveSource
-from posert.runtime.sources.source import Source, Span
+from posert.runtime.sources.source import Source, Span, State
 from posert.runtime.timing import StageTimes
 from posert.types import Frame
 
@@ -26,7 +27,6 @@ Owner = TypeVar("Owner")
 _POLL_S: Final = 0.1  # how often a waiting thread looks whether it should stop
 _PATIENCE_S: Final = 2.0  # how long a source that does not answer is waited for at the end
 WAITING: Final = 4  # decoded frames of a file that may wait
-_LINGER_S: Final = 0.005  # how long a frame waits for others to fill its batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,17 @@ class Order(Generic[Owner]):
     most_out: int | None = None  # frames taken and not ``finished``, at most; None: any number
 
 
+@dataclass(frozen=True, slots=True)
+class Taken(Generic[Owner]):
+    """What a source sent."""
+
+    owner: Owner
+    item: Frame | End
+    came_s: float  # time.monotonic() when it was read; of a live frame, when it arrived
+
+
 Frames = Generator[Frame, None, None]
-Batch = list[tuple[Owner, Frame | End]]
+Batch = list[Taken[Owner]]
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +67,7 @@ class _Feed(Generic[Owner]):
     room: threading.Condition  # told when a frame was taken
     source: Source | None = None  # while it is read
     live: bool = False
-    waiting: deque[Frame | End] = field(default_factory=deque)
+    waiting: deque[Taken[Owner]] = field(default_factory=deque)
     taken: int = 0
     out: int = 0  # taken, and not finished if that matters
     in_turn: bool = False  # is among those whose turn comes
@@ -77,6 +86,7 @@ class Scheduler(Generic[Owner]):
         most: int,
         at_once: int,
         readers: int | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         """``most`` frames a batch; ``at_once`` of the orders without a turn of their own.
 
@@ -86,6 +96,7 @@ class Scheduler(Generic[Owner]):
         self._span = span
         self._times = times
         self._most = most
+        self._deadline = deadline or Deadline(None)
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)  # told when a frame came
         self._fewer = threading.Condition(self._lock)  # told when one was taken
@@ -166,39 +177,47 @@ class Scheduler(Generic[Owner]):
                 self._linger()
             if self._fault is not None:
                 raise self._fault
-            while self._turns and len(batch) < self._most and not stop.is_set():
+            most = self._deadline.most(self._oldest(), self._most)
+            while self._turns and len(batch) < most and not stop.is_set():
                 feed = self._turns.popleft()
                 feed.in_turn = False
-                batch.append((feed.order.owner, self._next_of(feed)))
+                batch.append(self._next_of(feed))
                 self._line_up(feed, first=feed.closed)  # files one by one come one by one
         return batch
 
     def _linger(self) -> None:
-        """Waits a moment for a full batch: an engine takes many frames as fast as a few."""
-        self._wanted = min(self._most, self._expected())
-        until = time.monotonic() + _LINGER_S
+        """Waits a moment for a full batch."""
+        self._wanted, interval_s = self._expected()
+        until = self._deadline.leave_by(self._oldest(), interval_s, self._wanted)
         while self._waiting < self._wanted and (left := until - time.monotonic()) > 0:
             self._ready.wait(left)
         self._wanted = 1
 
-    def _expected(self) -> int:
-        """How many frames may come to wait before one is taken."""
-        open_ = (feed for feed in self._feeds.values() if feed.source and not feed.closed)
-        return sum(1 if feed.live else WAITING for feed in open_)
+    def _oldest(self) -> float | None:
+        """When the live frame came that waits longest."""
+        return min((feed.waiting[0].came_s for feed in self._turns if feed.live), default=None)
 
-    def _next_of(self, feed: _Feed[Owner]) -> Frame | End:
-        item = feed.waiting.popleft()
+    def _expected(self) -> tuple[int, float]:
+        """How many frames may come to wait before one is taken, and how often live ones come."""
+        open_ = [feed for feed in self._feeds.values() if feed.source and not feed.closed]
+        live = [feed.source for feed in open_ if feed.source and feed.live and _sends(feed.source)]
+        files = sum(not feed.live for feed in open_)
+        interval_s = min((float(1 / s.info.rate) for s in live if s.info.rate > 0), default=0.0)
+        return min(self._most, len(live) + WAITING * files), interval_s
+
+    def _next_of(self, feed: _Feed[Owner]) -> Taken[Owner]:
+        taken = feed.waiting.popleft()
         self._waiting -= 1
-        if isinstance(item, End):
+        if isinstance(taken.item, End):
             self._open -= 1
-            return item
+            return taken
         feed.taken += 1
         feed.out += 1
         feed.room.notify()
         self._fewer.notify()
         if feed.live and feed.taken == self._span.max_frames:
             self._drop(feed)
-        return item
+        return taken
 
     def _drop(self, feed: _Feed[Owner]) -> None:
         if not feed.closed:
@@ -265,7 +284,7 @@ class Scheduler(Generic[Owner]):
     def _offer(self, feed: _Feed[Owner], item: Frame | End) -> bool:
         if feed.live and isinstance(item, Frame):
             if feed.waiting and not feed.closed and feed.source is not None:
-                feed.waiting[-1] = item
+                feed.waiting[-1] = _taken(feed, item)
                 feed.source.dropped += 1
                 return not self._stopped
         else:
@@ -286,7 +305,7 @@ class Scheduler(Generic[Owner]):
 
     def _put(self, feed: _Feed[Owner], item: Frame | End) -> None:
         feed.closed = isinstance(item, End)
-        feed.waiting.append(item)
+        feed.waiting.append(_taken(feed, item))
         self._waiting += 1
         self._line_up(feed)
         if self._waiting >= self._wanted:
@@ -300,6 +319,17 @@ class Scheduler(Generic[Owner]):
                 self._turns.appendleft(feed)
             else:
                 self._turns.append(feed)
+
+
+def _taken(feed: _Feed[Owner], item: Frame | End) -> Taken[Owner]:
+    arrived = isinstance(item, Frame) and item.seen_s == item.seen_s
+    came_s = item.seen_s if isinstance(item, Frame) and arrived else time.monotonic()
+    return Taken(feed.order.owner, item, came_s)
+
+
+def _sends(source: Source) -> bool:
+    """Whether a live source is expected to send: who waits for a stalled one waits in vain."""
+    return source.health is None or source.health.state is State.LIVE
 
 
 def _next(feeds: deque[_Feed[Owner]]) -> _Feed[Owner] | None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from posert.cli import progress
 from posert.cli.progress import Progress, print_report
 from posert.report import Report
-from posert.runtime.pipeline import Tally
+from posert.runtime.stream import Tally
 
 
 def report(tallies: list[Tally], outputs: tuple[Path, ...] = ()) -> Report:

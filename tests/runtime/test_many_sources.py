@@ -16,8 +16,9 @@ import posert
 from posert.errors import OutputError
 from posert.runtime import outlet
 from posert.runtime.estimator import Estimator
-from posert.runtime.pipeline import Files, Job, Stages, Tally, process
+from posert.runtime.pipeline import Stages, process
 from posert.runtime.sources.source import Source, Span
+from posert.runtime.stream import Files, Job, Tally
 from posert.types import Frame, Image, People
 
 PATIENCE_S = 30
@@ -28,7 +29,7 @@ def estimator(dots: Path) -> Estimator:
     return posert.Pose(dots, input_size=96, workers=2).estimator
 
 
-def as_it_is(image: Image, people: People) -> Image:
+def as_it_is(image: Image, people: People, time_s: float) -> Image:
     return image
 
 
@@ -37,13 +38,13 @@ def job(source: Blank, write: Callable[[Image, Frame], None] | None = None) -> J
 
     def files(opened: Source) -> Files:
         assert write is not None
-        return Files([write], lambda: None)
+        return Files([write], lambda: None, as_it_is)
 
     return Job(tally, lambda: source, files if write is not None else None)
 
 
 def run(jobs: list[Job], estimator: Estimator, stop: threading.Event | None = None) -> None:
-    stages = Stages(estimator, as_it_is, [], at_once=len(jobs))
+    stages = Stages(estimator, [], at_once=len(jobs))
     process(jobs, Span(), stages, stop or threading.Event(), lambda tally: None)
 
 
@@ -99,7 +100,7 @@ def test_a_fault_in_one_output_leaves_the_others_complete(estimator: Estimator) 
         raise ZeroDivisionError
 
     good = job(Blank("good", 100), lambda image, frame: time.sleep(0.002))
-    files = Files([lambda image, frame: None], lambda: completed.append("good"))
+    files = Files([lambda image, frame: None], lambda: completed.append("good"), as_it_is)
     good = Job(good.tally, good.open, lambda source: files)
     with pytest.raises(ZeroDivisionError):
         run([job(Blank("bad", 3), fault), good], estimator)
@@ -118,7 +119,7 @@ def test_a_source_that_opens_after_the_end_leaves_no_output(estimator: Estimator
 
     def files(source: Source) -> Files:
         opened.set()
-        return Files([], lambda: None)
+        return Files([], lambda: None, as_it_is)
 
     jobs = [Job(Tally("late", live=True), open_late, files)]
     ended = threading.Thread(target=run, args=(jobs, estimator, stop))
@@ -153,13 +154,13 @@ def test_sources_that_ended_are_free_while_others_run(estimator: Estimator) -> N
     def make(i: int) -> Job:
         return Job(
             Tally(f"{i}"), lambda: Counted(f"{i}", 1),
-            lambda source: Files([lambda image, frame: None], lambda: None),
+            lambda source: Files([lambda image, frame: None], lambda: None, as_it_is),
         )  # fmt: skip
 
     jobs = [make(i) for i in range(120)]
     gc.disable()  # what is free is so at once, not when it is found out
     try:
-        process(jobs, Span(), Stages(estimator, as_it_is, []), threading.Event(), lambda t: None)
+        process(jobs, Span(), Stages(estimator, []), threading.Event(), lambda t: None)
     finally:
         gc.enable()
     assert most < 40

@@ -20,9 +20,9 @@ from making.streams import PATIENCE_S
 
 import posert as package
 from posert.errors import StreamEnded
-from posert.runtime.pipeline import Tally
 from posert.runtime.sources.inputs import open_source
 from posert.runtime.sources.source import Reading, Span
+from posert.runtime.stream import Tally
 
 QUICK = Reading(read_timeout_s=5, give_up_s=60)
 

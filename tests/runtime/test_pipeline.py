@@ -22,8 +22,9 @@ import posert
 from posert.errors import EngineError, InputError, OutputError, PosertError
 from posert.manifest import Form
 from posert.runtime.estimator import Estimator
-from posert.runtime.pipeline import Files, Job, Stages, Tally, process
+from posert.runtime.pipeline import Stages, process
 from posert.runtime.sources.source import Health, Span
+from posert.runtime.stream import Files, Job, Tally
 from posert.types import Frame, Image, Images, People, PoseMaps, PoseOutput, Result, SourceInfo
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
@@ -114,12 +115,13 @@ def go(
         if tally.frames == stop_after:
             stop.set()
 
-    def draw(image: Image, people: People) -> Image:
+    def draw(image: Image, people: People, time_s: float) -> Image:
         return image.copy()
 
-    job = Job(tally, lambda: source, lambda source: Files([kept.write_image], lambda: None))
+    files = Files([kept.write_image], lambda: None, draw)
+    job = Job(tally, lambda: source, lambda source: files)
     try:
-        process([job], Span(), Stages(estimator, draw, [kept]), stop, on_frame)
+        process([job], Span(), Stages(estimator, [kept]), stop, on_frame)
     except PosertError as e:
         tally.error = e
     return tally

@@ -18,9 +18,9 @@ from making.streams import PATIENCE_S
 
 import posert as package
 from posert.errors import AccessDenied, InputError
-from posert.runtime.pipeline import Tally
 from posert.runtime.sources.inputs import open_source
 from posert.runtime.sources.source import Health, Reading, Source, Span, State
+from posert.runtime.stream import Tally
 from posert.types import Frame
 
 pytestmark = [pytest.mark.gst, pytest.mark.slow, pytest.mark.usefixtures("no_threads_left")]

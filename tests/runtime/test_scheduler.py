@@ -32,7 +32,7 @@ def scheduler(
 
 
 def indices(batches: list[Batch[str]], owner: str) -> list[int]:
-    items = [item for batch in batches for name, item in batch if name == owner]
+    items = [taken.item for batch in batches for taken in batch if taken.owner == owner]
     assert isinstance(items[-1], End)
     return [item.index for item in items[:-1] if isinstance(item, Frame)]
 
@@ -52,7 +52,7 @@ def test_sources_take_turns() -> None:
         taken = next(batches)
         while min(source.sent for source in sources) < 5:
             time.sleep(0.001)
-    counts = Counter(name for name, _ in taken).values()
+    counts = Counter(each.owner for each in taken).values()
     assert len(counts) == 4
     assert max(counts) - min(counts) <= 1
     batches.close()
@@ -77,8 +77,8 @@ def test_a_live_source_shows_its_newest_and_counts_the_others() -> None:
     first_taken.set()
     assert source.closed.wait(PATIENCE_S)  # it sent all, though nobody took any
     rest = list(batches)
-    assert isinstance(first[1], Frame)
-    assert first[1].index == 0
+    assert isinstance(first.item, Frame)
+    assert first.item.index == 0
     assert indices(rest, "camera") == [49]
     assert source.dropped == 48
 
@@ -128,7 +128,7 @@ def test_a_few_threads_read_many_files(readers: int) -> None:
 def test_files_read_one_at_a_time_come_one_after_the_other() -> None:
     sources = [Blank(name, 5) for name in "abc"]
     batches = scheduler(sources, at_once=1).batches(threading.Event())
-    owners = [name for batch in batches for name, item in batch if isinstance(item, Frame)]
+    owners = [each.owner for batch in batches for each in batch if isinstance(each.item, Frame)]
     assert owners == [*"aaaaabbbbbccccc"]
 
 
@@ -142,7 +142,12 @@ def test_a_source_that_fails_ends_alone() -> None:
     batches = list(scheduler(sources).batches(threading.Event()))
     assert indices(batches, "a") == indices(batches, "c") == list(range(10))
     assert indices(batches, "b") == [0, 1, 2]
-    (end,) = [item for batch in batches for n, item in batch if n == "b" and isinstance(item, End)]
+    (end,) = [
+        each.item
+        for batch in batches
+        for each in batch
+        if each.owner == "b" and isinstance(each.item, End)
+    ]
     assert str(end.error) == "b: broke off"
     assert sources[1].closed.is_set()
 
@@ -165,7 +170,7 @@ def test_a_camera_that_hangs_harms_no_other() -> None:
     other = Blank("other", 200)
     stop, taken = threading.Event(), 0
     for batch in scheduler([hangs, other]).batches(stop):
-        taken += sum(name == "other" for name, _ in batch)
+        taken += sum(each.owner == "other" for each in batch)
         if taken == 201:  # the last is its end
             stop.set()
             released.set()

@@ -1,0 +1,54 @@
+"""When a batch must leave, and how large it may be, so that its frames are done in time."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+_LINGER_S: Final = 0.005  # for others to fill a batch, where no deadline is given
+_NEW: Final = 0.2  # weight of what the last batch took
+
+
+class Deadline:
+    """How long live frames may wait for others, learnt from the time that batches take.
+
+    A frame is to be done ``most_s`` seconds after it came. What is left of that when the engine's
+    time is taken off may be spent on filling a batch: an engine takes many frames as fast as a few.
+    """
+
+    def __init__(self, most_s: float | None) -> None:
+        self._most_s = most_s
+        self._took_s: dict[int, float] = {}  # of batches, by their size's power of two
+
+    def took(self, seconds: float, frames: int) -> None:
+        """A batch of so many frames was done so long after it had left."""
+        key = frames.bit_length()
+        known = self._took_s.get(key, seconds)
+        self._took_s[key] = known + _NEW * (seconds - known)
+
+    def leave_by(self, oldest_s: float | None, interval_s: float, frames: int) -> float:
+        """When (time.monotonic()) a batch leaves though it is not full.
+
+        Args:
+            oldest_s: when the live frame came that waits longest; None: no live one waits.
+            interval_s: shortest time between two frames of a live source; who waits longer than
+                half of that is overtaken by the next.
+            frames: of a full batch.
+        """
+        now_s = time.monotonic()
+        if self._most_s is None or oldest_s is None:
+            return now_s + _LINGER_S
+        done_by = oldest_s + self._most_s - self._took_s.get(frames.bit_length(), 0.0)
+        return min(done_by, now_s + max(_LINGER_S, interval_s / 2))
+
+    def most(self, oldest_s: float | None, most: int) -> int:
+        """How many of at most ``most`` frames are done in time; all, where that is too late."""
+        if self._most_s is None or oldest_s is None:
+            return most
+        left_s = oldest_s + self._most_s - time.monotonic()
+        fitting = 0
+        for key in range(1, most.bit_length() + 1):  # what was never tried may be fast enough
+            if self._took_s.get(key, 0.0) > left_s:
+                break
+            fitting = 2**key - 1
+        return min(most, fitting) or most
