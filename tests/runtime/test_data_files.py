@@ -108,6 +108,28 @@ def test_jsonl_has_the_age_and_the_size_of_a_live_frame(tmp_path: Path) -> None:
     assert "age" not in file
 
 
+def test_every_format_says_who_is_followed(tmp_path: Path) -> None:
+    one = one_person()
+    keypoints, scores = np.repeat(one.keypoints, 2, 0), np.repeat(one.scores, 2)
+    followed = result(0, People(keypoints, scores, ids=np.array([0, 7])))
+    sinks = data_sinks(
+        TOPOLOGY, jsonl=tmp_path / "o.jsonl", csv=tmp_path / "o.csv", coco=tmp_path / "o.json",
+        openpose_json=tmp_path / "o",
+    )  # fmt: skip
+    for sink in sinks:
+        sink.write([followed])
+        sink.close()
+    line = json.loads((tmp_path / "o.jsonl").read_text("utf-8"))
+    assert [person["id"] for person in line["people"]] == [None, 7]
+    with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ["", "7"]
+    entries = json.loads((tmp_path / "o.json").read_text())
+    assert [entry.get("track_id") for entry in entries] == [None, 7]
+    (file_of_frame,) = (tmp_path / "o").iterdir()
+    people = json.loads(file_of_frame.read_text())["people"]
+    assert [person["person_id"] for person in people] == [[-1], [7]]
+
+
 def test_csv_has_a_row_a_person_and_one_for_an_empty_frame(tmp_path: Path) -> None:
     write(data_sinks(TOPOLOGY, csv=tmp_path / "o.csv"))
     with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as file:
@@ -115,7 +137,7 @@ def test_csv_has_a_row_a_person_and_one_for_an_empty_frame(tmp_path: Path) -> No
     assert [row["frame"] for row in rows] == ["0", "1", "2"]
     assert [row["person"] for row in rows] == ["0", "", "0"]
     assert rows[0]["source"] == "clips/street ü.mp4"
-    assert len(rows[0]) == 5 + 3 * 18
+    assert len(rows[0]) == 6 + 3 * 18
     assert rows[0]["left_ear_x"] == rows[0]["left_ear_y"] == rows[0]["left_ear_score"] == ""
     assert float(rows[0]["neck_x"]) == pytest.approx(170.125, abs=0.001)
     assert float(rows[0]["neck_score"]) == pytest.approx(0.17)

@@ -16,7 +16,7 @@ class CocoResults:
     """``[{"image_id", "category_id": 1, "keypoints": [51 numbers], "score"}, ...]``.
 
     ``image_id`` is the number in a picture's file name, as COCO names its files, and else the
-    count of frames before. The format writes a missing keypoint as 0, 0, 0.
+    count of frames before. Who is followed has a ``track_id`` too. The format writes a missing keypoint as 0, 0, 0.
 
     Raises:
         ConfigError: the topology lacks one of COCO's 17 keypoints.
@@ -36,10 +36,12 @@ class CocoResults:
         stem = Path(result.source.name).stem
         image_id = int(stem) if result.source.still and stem.isdigit() else self._count
         self._count += 1
-        people = zip(result.people.keypoints, result.people.scores, strict=True)
+        found = result.people
+        ids = [0] * len(found) if found.ids is None else found.ids.tolist()
         text = ""
-        for keypoints, score in people:
+        for i, keypoints, score in zip(ids, found.keypoints, found.scores, strict=True):
             entry = coco_entry(image_id, keypoints[self._order], float(score))
+            entry |= {"track_id": i} if i else {}
             text += self._separator + json.dumps(entry)
             self._separator = ",\n"
         return text

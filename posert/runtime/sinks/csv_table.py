@@ -15,9 +15,10 @@ from posert.types import Result
 
 
 class CsvTable:
-    """Columns source, frame, time, person, score, then NAME_x, NAME_y (px), NAME_score.
+    """Columns source, frame, time, person, id, score, then NAME_x, NAME_y (px), NAME_score.
 
-    A frame without people is one row whose person and all that follows are empty.
+    ``person`` counts the people of a frame, ``id`` says who it is, empty where that is not known. A
+    frame without people is one row whose person and all that follows are empty.
     """
 
     def __init__(self, path: Path, topology: Topology) -> None:
@@ -25,8 +26,8 @@ class CsvTable:
         self._text = StringIO(newline="")
         self._rows = csv.writer(self._text)
         columns = [f"{name}_{part}" for name in topology.keypoints for part in ("x", "y", "score")]
-        self._rows.writerow(["source", "frame", "time", "person", "score", *columns])
-        self._empty = [""] * (2 + len(columns))
+        self._rows.writerow(["source", "frame", "time", "person", "id", "score", *columns])
+        self._empty = [""] * (3 + len(columns))
         self._flush()
 
     def write(self, results: Sequence[Result]) -> None:
@@ -43,9 +44,10 @@ class CsvTable:
             self._rows.writerow([*where, *self._empty])
         scores = result.people.scores.astype(np.float64).round(4).tolist()
         keypoints = result.people.keypoints.astype(np.float64).round(3)
-        for number, (score, person) in enumerate(zip(scores, keypoints, strict=True)):
+        ids = [0] * len(scores) if result.people.ids is None else result.people.ids.tolist()
+        for number, (i, score, person) in enumerate(zip(ids, scores, keypoints, strict=True)):
             numbers = ["" if v != v else v for v in person.ravel().tolist()]
-            self._rows.writerow([*where, number, score, *numbers])
+            self._rows.writerow([*where, number, i or "", score, *numbers])
 
     def _flush(self) -> None:
         self._file.write(self._text.getvalue())

@@ -24,7 +24,8 @@ class JsonLines:
     ``time`` is in seconds from the source's first frame. ``age``, which only frames of live
     sources have, is how many seconds ago the frame arrived. ``width`` and ``height``, pixels, are
     the frame's own: a live source's may change. A person is ``{"score", "keypoints"}``, and each
-    keypoint, by its name, [x px, y px, score].
+    keypoint, by its name, [x px, y px, score]. Where people are followed a person has an ``id``
+    too, null as long as it is not sure.
     """
 
     def __init__(self, path: Path, topology: Topology) -> None:
@@ -57,7 +58,7 @@ class JsonLines:
         """Rounded as ``round`` does: float64 holds these products of float32 exactly."""
         keypoints = np.rint(people.keypoints.astype(np.float64) * _STEPS) / _STEPS
         scores = np.rint(people.scores.astype(np.float64) * _STEPS[2]) / _STEPS[2]
-        return [
+        listed: list[dict[str, Any]] = [
             {
                 "score": score,
                 "keypoints": {
@@ -67,3 +68,7 @@ class JsonLines:
             }
             for score, person in zip(scores.tolist(), keypoints.tolist(), strict=True)
         ]
+        if people.ids is None:
+            return listed
+        ids = people.ids.tolist()
+        return [{"id": i or None, **person} for i, person in zip(ids, listed, strict=True)]

@@ -20,6 +20,8 @@ _UNUSED = (
 class OpenPoseFolder:
     """``DIR/NAME_000000000012_keypoints.json``; missing keypoints are 0, 0, 0 as in OpenPose.
 
+    ``person_id`` is -1 as long as it is not known who somebody is.
+
     Raises:
         ConfigError: the topology lacks one of the 18 keypoints.
         OutputError: the folder or a file cannot be written.
@@ -39,15 +41,17 @@ class OpenPoseFolder:
             self._write(result)
 
     def _write(self, result: Result) -> None:
+        found = result.people
+        ids = [0] * len(found) if found.ids is None else found.ids.tolist()
         people = [
             {
-                "person_id": [-1],
+                "person_id": [i or -1],
                 "pose_keypoints_2d": [
                     round(v, 3) for v in with_zeros(keypoints[self._order]).ravel().tolist()
                 ],
                 **{key: [] for key in _UNUSED},
             }
-            for keypoints in result.people.keypoints
+            for i, keypoints in zip(ids, found.keypoints, strict=True)
         ]
         name = self._stem_of(result.source.name)
         path = self._folder / f"{name}_{result.frame.index:012d}_keypoints.json"
