@@ -104,7 +104,7 @@ def measure(io: str, given: argparse.Namespace) -> Ages:
         for result in results:
             watch.written(result.frame)
 
-    JsonLines.write = watched  # type: ignore[method-assign]
+    JsonLines.write = watched  # type: ignore[assignment, method-assign]
     try:
         with tempfile.TemporaryDirectory() as folder:
             report = posert.run(

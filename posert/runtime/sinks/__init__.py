@@ -6,13 +6,13 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import cv2
 
 from posert.errors import ConfigError, OutputError
 from posert.postprocess.topology import Topology
-from posert.runtime.sinks.sink import ImageWriter, Sink, unwritable
+from posert.runtime.sinks.sink import DataSink, Format, ImageWriter, Sink, unwritable
 from posert.types import Frame, Image, SourceInfo
 
 if TYPE_CHECKING:
@@ -20,36 +20,50 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MakeFormat: TypeAlias = Callable[[Topology], Format[Any]]
+
 _JETSON: Final = "nvv4l2h264enc"
 _ADDRESS: Final = re.compile(r"([a-z]+):/{1,2}(.+)")  # a Path has lost one of the two slashes
 
 
-def data_sinks(
-    topology: Topology,
-    *,
-    jsonl: Path | None = None,
-    csv: Path | None = None,
-    coco: Path | None = None,
-    openpose_json: Path | None = None,
-) -> list[Sink]:
-    """The sinks of people as data, open.
+def data_sinks(topology: Topology, **paths: Path | None) -> list[Sink]:
+    """The sinks of people as data, open: ``paths`` of jsonl, csv, coco and openpose_json.
 
     Raises:
         OutputError: one cannot be created.
         ConfigError: a format needs keypoints that the topology lacks.
     """
-    from posert.runtime.sinks.coco import CocoResults
-    from posert.runtime.sinks.csv_table import CsvTable
-    from posert.runtime.sinks.jsonl import JsonLines
-    from posert.runtime.sinks.openpose import OpenPoseFolder
+    return [*data_files(topology, **paths)]
 
-    kinds: list[tuple[Callable[[Path, Topology], Sink], Path | None]] = [
-        (JsonLines, jsonl),
-        (CsvTable, csv),
-        (CocoResults, coco),
-        (OpenPoseFolder, openpose_json),
+
+def data_files(topology: Topology, **paths: Path | None) -> list[DataSink[Any]]:
+    """The same, to which other processes may send what ``data_formats`` made there."""
+    return [
+        kind(path, topology) for name, (kind, _) in _kinds().items() if (path := paths.get(name))
     ]
-    return [kind(path, topology) for kind, path in kinds if path is not None]
+
+
+def data_formats(topology: Topology, **paths: Path | None) -> list[Format[Any]]:
+    """The formats of what ``data_files`` opens, in the same order.
+
+    Raises:
+        ConfigError: one needs keypoints that the topology lacks.
+    """
+    return [make(topology) for name, (_, make) in _kinds().items() if paths.get(name)]
+
+
+def _kinds() -> dict[str, tuple[Callable[[Path, Topology], DataSink[Any]], MakeFormat]]:
+    from posert.runtime.sinks.coco import CocoEntries, CocoResults
+    from posert.runtime.sinks.csv_table import CsvRows, CsvTable
+    from posert.runtime.sinks.jsonl import JsonLines, JsonLinesFormat
+    from posert.runtime.sinks.openpose import OpenPoseFolder, OpenPosePeople
+
+    return {
+        "jsonl": (JsonLines, JsonLinesFormat),
+        "csv": (CsvTable, CsvRows),
+        "coco": (CocoResults, CocoEntries),
+        "openpose_json": (OpenPoseFolder, OpenPosePeople),
+    }
 
 
 def picture_writer(path: Path) -> Callable[[Image, Frame], None]:

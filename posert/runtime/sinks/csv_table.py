@@ -3,53 +3,60 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from posert.postprocess.topology import Topology
-from posert.runtime.sinks.sink import TextFile
+from posert.runtime.sinks.sink import DataSink, TextFile
 from posert.types import Result
 
 
-class CsvTable:
+class CsvRows:
     """Columns source, frame, time, person, id, score, then NAME_x, NAME_y (px), NAME_score.
 
-    ``person`` counts the people of a frame, ``id`` says who it is, empty where that is not known. A
-    frame without people is one row whose person and all that follows are empty.
+    A frame without people is one row whose person and all that follows are empty; so is the id
+    of who is not followed, or not sure yet.
     """
 
-    def __init__(self, path: Path, topology: Topology) -> None:
-        self._file = TextFile(path, newline="")
-        self._text = StringIO(newline="")
-        self._rows = csv.writer(self._text)
+    def __init__(self, topology: Topology) -> None:
         columns = [f"{name}_{part}" for name in topology.keypoints for part in ("x", "y", "score")]
-        self._rows.writerow(["source", "frame", "time", "person", "id", "score", *columns])
+        self._columns = ["source", "frame", "time", "person", "id", "score", *columns]
         self._empty = [""] * (3 + len(columns))
-        self._flush()
 
-    def write(self, results: Sequence[Result]) -> None:
-        for result in results:
-            self._add(result)
-        self._flush()
+    def header(self) -> str:
+        """The first row of a file."""
+        return _text([self._columns])
 
-    def close(self) -> None:
-        self._file.close()
+    def pack(self, results: Sequence[Result]) -> str:
+        return _text(row for result in results for row in self._rows(result))
 
-    def _add(self, result: Result) -> None:
+    def _rows(self, result: Result) -> Iterator[list[Any]]:
         where = [result.source.name, result.frame.index, round(result.frame.time_s, 6)]
-        if not len(result.people):
-            self._rows.writerow([*where, *self._empty])
-        scores = result.people.scores.astype(np.float64).round(4).tolist()
-        keypoints = result.people.keypoints.astype(np.float64).round(3)
-        ids = [0] * len(scores) if result.people.ids is None else result.people.ids.tolist()
-        for number, (i, score, person) in enumerate(zip(ids, scores, keypoints, strict=True)):
+        people = result.people
+        if not len(people):
+            yield [*where, *self._empty]
+        ids = people.ids.tolist() if people.ids is not None else [0] * len(people)
+        scores = people.scores.astype(np.float64).round(4).tolist()
+        keypoints = people.keypoints.astype(np.float64).round(3)
+        for number, (who, score, person) in enumerate(zip(ids, scores, keypoints, strict=True)):
             numbers = ["" if v != v else v for v in person.ravel().tolist()]
-            self._rows.writerow([*where, number, i or "", score, *numbers])
+            yield [*where, number, who or "", score, *numbers]
 
-    def _flush(self) -> None:
-        self._file.write(self._text.getvalue())
-        self._text.seek(0)
-        self._text.truncate()
+
+class CsvTable(DataSink[str]):
+    """A file of such rows."""
+
+    def __init__(self, path: Path, topology: Topology) -> None:
+        rows, file = CsvRows(topology), TextFile(path, newline="")
+        super().__init__(rows, file)
+        file.write(rows.header())
+
+
+def _text(rows: Iterable[list[Any]]) -> str:
+    text = StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()

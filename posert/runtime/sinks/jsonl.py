@@ -12,34 +12,30 @@ import numpy as np
 import orjson
 
 from posert.postprocess.topology import Topology
-from posert.runtime.sinks.sink import TextFile
-from posert.types import People, Result
+from posert.runtime.sinks.sink import DataSink, TextFile
+from posert.types import Int64, People, Result
 
 _STEPS: Final = np.array([100, 100, 10_000])  # of 1: how finely x, y and score are rounded
 
 
-class JsonLines:
+class JsonLinesFormat:
     """``{"source", "frame", "time", "age", "width", "height", "people": [...]}``.
 
     ``time`` is in seconds from the source's first frame. ``age``, which only frames of live
     sources have, is how many seconds ago the frame arrived. ``width`` and ``height``, pixels, are
-    the frame's own: a live source's may change. A person is ``{"score", "keypoints"}``, and each
-    keypoint, by its name, [x px, y px, score]. Where people are followed a person has an ``id``
-    too, null as long as it is not sure.
+    the frame's own: a live source's may change. A person is ``{"id", "score", "keypoints"}``, and
+    each keypoint, by its name, [x px, y px, score]. ``id``, which only people that are followed
+    have, is null while it is not sure yet.
     """
 
-    def __init__(self, path: Path, topology: Topology) -> None:
+    def __init__(self, topology: Topology) -> None:
         self._names = topology.keypoints
-        self._file = TextFile(path)
 
-    def write(self, results: Sequence[Result]) -> None:
+    def pack(self, results: Sequence[Result]) -> str:
         lines = [
             orjson.dumps(self._line(result), option=orjson.OPT_APPEND_NEWLINE) for result in results
         ]
-        self._file.write(b"".join(lines).decode())
-
-    def close(self) -> None:
-        self._file.close()
+        return b"".join(lines).decode()
 
     def _line(self, result: Result) -> dict[str, Any]:
         frame = result.frame
@@ -58,17 +54,26 @@ class JsonLines:
         """Rounded as ``round`` does: float64 holds these products of float32 exactly."""
         keypoints = np.rint(people.keypoints.astype(np.float64) * _STEPS) / _STEPS
         scores = np.rint(people.scores.astype(np.float64) * _STEPS[2]) / _STEPS[2]
-        listed: list[dict[str, Any]] = [
+        ids = [{}] * len(people) if people.ids is None else _ids(people.ids)
+        return [
             {
+                **who,
                 "score": score,
                 "keypoints": {
                     name: None if keypoint[0] != keypoint[0] else keypoint
                     for name, keypoint in zip(self._names, person, strict=True)
                 },
             }
-            for score, person in zip(scores.tolist(), keypoints.tolist(), strict=True)
+            for who, score, person in zip(ids, scores.tolist(), keypoints.tolist(), strict=True)
         ]
-        if people.ids is None:
-            return listed
-        ids = people.ids.tolist()
-        return [{"id": i or None, **person} for i, person in zip(ids, listed, strict=True)]
+
+
+def _ids(ids: Int64) -> list[dict[str, int | None]]:
+    return [{"id": number or None} for number in ids.tolist()]
+
+
+class JsonLines(DataSink[str]):
+    """A file of such lines."""
+
+    def __init__(self, path: Path, topology: Topology) -> None:
+        super().__init__(JsonLinesFormat(topology), TextFile(path))

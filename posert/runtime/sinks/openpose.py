@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from posert.postprocess.formats import OPENPOSE_COCO_18, order_of, with_zeros
 from posert.postprocess.topology import Topology
-from posert.runtime.sinks.sink import unwritable
-from posert.types import Result
+from posert.runtime.sinks.sink import DataSink, unwritable
+from posert.types import People, Result
 
 _UNUSED = (
     "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d",
@@ -17,10 +18,39 @@ _UNUSED = (
 )  # fmt: skip
 
 
-class OpenPoseFolder:
-    """``DIR/NAME_000000000012_keypoints.json``; missing keypoints are 0, 0, 0 as in OpenPose.
+Texts: TypeAlias = list[tuple[str, int, str]]  # source, number of the frame, what its file says
 
-    ``person_id`` is -1 as long as it is not known who somebody is.
+
+class OpenPosePeople:
+    """Each frame's people; missing keypoints are 0, 0, 0, and an unknown id is -1, as there.
+
+    Raises:
+        ConfigError: the topology lacks one of the 18 keypoints.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        self._order = order_of(topology, OPENPOSE_COCO_18, "OpenPose JSON")
+
+    def pack(self, results: Sequence[Result]) -> Texts:
+        return [(r.source.name, r.frame.index, self._text(r.people)) for r in results]
+
+    def _text(self, people: People) -> str:
+        ids = people.ids.tolist() if people.ids is not None else [0] * len(people)
+        told = [
+            {
+                "person_id": [who or -1],
+                "pose_keypoints_2d": [
+                    round(v, 3) for v in with_zeros(keypoints[self._order]).ravel().tolist()
+                ],
+                **{key: [] for key in _UNUSED},
+            }
+            for who, keypoints in zip(ids, people.keypoints, strict=True)
+        ]
+        return json.dumps({"version": 1.3, "people": told})
+
+
+class OpenPoseFolder(DataSink[Texts]):
+    """``DIR/NAME_000000000012_keypoints.json``, one a frame.
 
     Raises:
         ConfigError: the topology lacks one of the 18 keypoints.
@@ -28,7 +58,12 @@ class OpenPoseFolder:
     """
 
     def __init__(self, folder: Path, topology: Topology) -> None:
-        self._order = order_of(topology, OPENPOSE_COCO_18, "OpenPose JSON")
+        people = OpenPosePeople(topology)
+        super().__init__(people, _Folder(folder))
+
+
+class _Folder:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stems: dict[str, str] = {}  # source -> start of its files' names
         try:
@@ -36,29 +71,13 @@ class OpenPoseFolder:
         except OSError as e:
             raise unwritable(folder, e) from e
 
-    def write(self, results: Sequence[Result]) -> None:
-        for result in results:
-            self._write(result)
-
-    def _write(self, result: Result) -> None:
-        found = result.people
-        ids = [0] * len(found) if found.ids is None else found.ids.tolist()
-        people = [
-            {
-                "person_id": [i or -1],
-                "pose_keypoints_2d": [
-                    round(v, 3) for v in with_zeros(keypoints[self._order]).ravel().tolist()
-                ],
-                **{key: [] for key in _UNUSED},
-            }
-            for i, keypoints in zip(ids, found.keypoints, strict=True)
-        ]
-        name = self._stem_of(result.source.name)
-        path = self._folder / f"{name}_{result.frame.index:012d}_keypoints.json"
-        try:
-            path.write_text(json.dumps({"version": 1.3, "people": people}), encoding="utf-8")
-        except OSError as e:
-            raise unwritable(path, e) from e
+    def write(self, packed: Texts, /) -> None:
+        for source, index, text in packed:
+            path = self._folder / f"{self._stem_of(source)}_{index:012d}_keypoints.json"
+            try:
+                path.write_text(text, encoding="utf-8")
+            except OSError as e:
+                raise unwritable(path, e) from e
 
     def close(self) -> None:
         return

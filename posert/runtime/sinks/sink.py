@@ -7,12 +7,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 from posert.errors import OutputError
 from posert.runtime.sinks.disk import DiskSync
 from posert.types import Frame, Image, Result
 
+Packed = TypeVar("Packed")
+_Made = TypeVar("_Made", covariant=True)
+_Taken = TypeVar("_Taken", contravariant=True)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR})
 
@@ -27,6 +30,43 @@ class Sink(Protocol):
     def close(self) -> None:
         """Completes what is written; safe to call after an error."""
         ...
+
+
+class Format(Protocol[_Made]):
+    """Results as their file takes them: plain values, which other processes can be sent."""
+
+    def pack(self, results: Sequence[Result]) -> _Made: ...
+
+
+class DataFile(Protocol[_Taken]):
+    """Takes what a format has made, of all sources, in order."""
+
+    def write(self, packed: _Taken, /) -> object:
+        """Raises OutputError where it cannot be written; what is written stays."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class DataSink(Generic[Packed]):
+    """A sink of two halves: its format makes what its file takes.
+
+    The first half may be done in other processes, which send what they made to ``add``.
+    """
+
+    def __init__(self, format_: Format[Packed], file: DataFile[Packed]) -> None:
+        self._format = format_
+        self._file = file
+
+    def write(self, results: Sequence[Result]) -> None:
+        self.add(self._format.pack(results))
+
+    def add(self, packed: Packed) -> None:
+        """Writes what the format has made, here or elsewhere."""
+        self._file.write(packed)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class ImageWriter(Protocol):
@@ -78,7 +118,7 @@ class TextFile:
         except OSError as e:
             raise unwritable(path, e) from e
 
-    def write(self, text: str) -> int:
+    def write(self, text: str, /) -> int:
         try:
             if self._disk is not None:
                 self._disk.check()
