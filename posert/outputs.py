@@ -13,10 +13,10 @@ from posert.runtime.sinks import stream_address
 from posert.runtime.sinks.video import check_ending
 from posert.runtime.sources.addresses import url_path, without_password
 from posert.runtime.sources.inputs import is_picture
-from posert.settings import RunSettings
+from posert.settings import RunSettings, SourceSettings
 
 
-def plan_outputs(names: list[str], settings: RunSettings) -> list[Path | None]:
+def plan_outputs(sources: list[SourceSettings], settings: RunSettings) -> list[Path | None]:
     """The output of each source: the one named, or in a folder one a source.
 
     Raises:
@@ -29,34 +29,48 @@ def plan_outputs(names: list[str], settings: RunSettings) -> list[Path | None]:
         for path in (settings.jsonl, settings.csv, settings.coco, settings.contact_sheet)
         if path is not None
     ]
-    if settings.output is None and not data and settings.openpose_json is None:
+    tile = [settings.tile] if settings.tile is not None else []
+    planned = _planned(sources, settings)
+    if not planned and not data and not tile and settings.openpose_json is None:
         raise ConfigError("nothing to write", fix="give -o OUT, --jsonl FILE or another output")
-    planned = [] if settings.output is None else _planned(names, settings.output)
     if any(stream_address(path) is not None for path in data):
         raise ConfigError("an address is no place for data", expected="a file, or - for stdout")
-    _check_distinct([*planned, *data])
-    _check_not_inputs([*planned, *data], names)
-    return [*planned] or [None] * len(names)
+    for path in tile:
+        if stream_address(path) is None:
+            check_ending(path)
+    _check_distinct([*planned, *tile, *data])
+    _check_not_inputs([*planned, *tile, *data], [source.input for source in sources])
+    return [*planned] or [None] * len(sources)
 
 
-def _planned(names: list[str], output: Path) -> list[Path]:
-    sent = stream_address(output) is not None
-    one_file = sent or (bool(output.suffix) and not os.path.isdir(output))
-    if one_file and len(names) != 1:
-        shown = without_password(stream_address(output) or str(output))
-        raise ConfigError(f"-o {shown}", got=f"{len(names)} inputs", expected="a folder for them")
-    planned = [output] if one_file else _in_folder(names, output)
-    if not sent:
-        for name, path in zip(names, planned, strict=True):
-            _check_ending(name, path)
+def _planned(sources: list[SourceSettings], settings: RunSettings) -> list[Path]:
+    if settings.output_dir is not None:
+        planned = _in_folder(sources, settings.output_dir)
+    elif settings.output is not None:
+        output = settings.output
+        sent = stream_address(output) is not None
+        one_file = sent or (bool(output.suffix) and not os.path.isdir(output))
+        if one_file and len(sources) != 1:
+            shown = without_password(stream_address(output) or str(output))
+            expected = "a folder for them, or --tile FILE"
+            raise ConfigError(f"-o {shown}", got=f"{len(sources)} inputs", expected=expected)
+        if sent:
+            return [output]
+        planned = [output] if one_file else _in_folder(sources, output)
+    else:
+        return []
+    for source, path in zip(sources, planned, strict=True):
+        _check_ending(source.input, path)
     return planned
 
 
-def _in_folder(names: list[str], folder: Path) -> list[Path]:
+def _in_folder(sources: list[SourceSettings], folder: Path) -> list[Path]:
     """``folder/STEM.mp4`` (pictures keep their ending), numbered where stems repeat."""
     planned: list[Path] = []
-    for name in names:
-        stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in _stem(name))
+    for source in sources:
+        name = source.input
+        called = source.name or _stem(name)
+        stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in called)
         suffix = Path(name).suffix if is_picture(name) else ".mp4"
         path, number = folder / f"{stem or 'source'}{suffix}", 2
         while path in planned:

@@ -13,22 +13,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from posert.errors import PosertError
+from posert.inputs import plan_inputs, shown_name
+from posert.jobs import Shared, Work, make_job
 from posert.outputs import plan_outputs
 from posert.pose import Pose
-from posert.postprocess.draw import draw_people
-from posert.postprocess.topology import Topology
 from posert.report import Report, RunStatus, Stop
 from posert.runtime.engine import device_engine
-from posert.runtime.outlet import WriteImage
 from posert.runtime.pipeline import Stages, process
-from posert.runtime.sinks import data_sinks, picture_writer, video_writer
+from posert.runtime.sinks import data_sinks, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
-from posert.runtime.sources.addresses import is_address, without_password
-from posert.runtime.sources.inputs import expand, open_source
-from posert.runtime.sources.source import Reading, Source
-from posert.runtime.stream import Files, Job, OnFrame, Tally
+from posert.runtime.sinks.sink import ImageWriter
+from posert.runtime.sources.addresses import is_address
+from posert.runtime.stream import OnFrame, Tally
+from posert.runtime.wall import Wall
 from posert.settings import RunSettings, read_settings
-from posert.types import Image, People
+from posert.types import SourceInfo
 
 log = logging.getLogger(__name__)
 
@@ -79,23 +78,25 @@ def run_settings(
     inputs: list[str], settings: RunSettings, stop: threading.Event, on_frame: OnFrame
 ) -> Report:
     """``run`` with its settings in one value."""
-    names = expand(inputs)
-    outputs = plan_outputs(names, settings)
+    sources = plan_inputs(inputs, settings)
+    outputs = plan_outputs(sources, settings)
     pose = Pose(**vars(settings))
-    tallies = [Tally(without_password(name), live=is_address(name)) for name in names]
+    tallies = [Tally(shown_name(source), live=is_address(source.input)) for source in sources]
+    planned = zip(range(len(sources)), sources, tallies, outputs, strict=True)
+    work = [Work(*each) for each in planned]
     began = time.perf_counter()
     failure = None
     status = RunStatus(settings.status, tallies)
     with status.kept():
         try:
-            work = list(zip(names, tallies, outputs, strict=True))
             _run_all(work, pose, settings, stop, on_frame, status.update)
         except PosertError as e:
             failure = e
     seconds = time.perf_counter() - began
     stages = pose.estimator.times.summary()
     data = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
-    written = tuple(path for path in (*data, settings.contact_sheet) if path is not None)
+    shared = (*data, settings.contact_sheet, settings.tile)
+    written = tuple(path for path in shared if path is not None)
     engine = pose.engine.name
     code = stop.exit_code if isinstance(stop, Stop) else 0
     report = Report(tuple(tallies), seconds, stages, engine, stop.is_set(), written, code, failure)
@@ -104,7 +105,7 @@ def run_settings(
 
 
 def _run_all(
-    work: list[tuple[str, Tally, Path | None]],
+    work: list[Work],
     pose: Pose,
     settings: RunSettings,
     stop: threading.Event,
@@ -127,7 +128,8 @@ def _run_all(
             files.callback(sheet.close)
         on_device = device_engine(pose.engine) is not None
         reading = replace(settings.reading, on_device=on_device)
-        jobs = [_job(*each, sheet, pose.topology, settings, reading, stop) for each in work]
+        wall = files.enter_context(_wall(work, settings)) if settings.tile is not None else None
+        shared = Shared(settings, pose.topology, reading, stop, sheet, wall)
         stages = Stages(
             pose.estimator, sinks, settings.at_once or 1,
             max_latency_s=settings.max_latency, alive=alive,
@@ -135,7 +137,35 @@ def _run_all(
         if reading.on_device:
             stages = _on_device(stages, settings)
             files.enter_context(_switching_every(_SWITCH_S))
+        if wall is not None:  # it shows all at once
+            stages = replace(stages, at_once=len(work), together=True)
+        jobs = [make_job(each, shared) for each in work]
         process(jobs, settings.span, stages, stop, _one_at_a_time(on_frame))
+
+
+@contextmanager
+def _wall(work: list[Work], settings: RunSettings) -> Iterator[Wall]:
+    """The wall of all sources; complete in the end.
+
+    Raises:
+        OutputError: it could not be written; the sources went on without it.
+    """
+    target = str(settings.tile)
+
+    def open_video(info: SourceInfo) -> ImageWriter:
+        return video_writer(target, info, settings.encoder, settings.segment)
+
+    names = [shown_name(each.source) for each in work]
+    live = any(each.tally.live for each in work)
+    wall = Wall(open_video, names, settings.tile_size, live=live)
+    try:
+        yield wall
+    finally:
+        wall.close()
+    if wall.skipped:
+        log.warning("%s: %d frames left out: writing was too slow", settings.tile, wall.skipped)
+    if wall.error is not None:
+        raise wall.error
 
 
 def _on_device(stages: Stages, settings: RunSettings) -> Stages:
@@ -147,47 +177,6 @@ def _on_device(stages: Stages, settings: RunSettings) -> Stages:
         workers=settings.workers or _WORKERS_ON_DEVICE,
         parse_apart=True,
     )
-
-
-def _job(
-    name: str,
-    tally: Tally,
-    output: Path | None,
-    sheet: ContactSheet | None,
-    topology: Topology,
-    settings: RunSettings,
-    reading: Reading,
-    stop: threading.Event,
-) -> Job:
-    """One source and the files that its drawn frames go to."""
-
-    def opened() -> Source:
-        source = open_source(name, reading, stop)
-        tally.expected = settings.span.expected(source.info)
-        return source
-
-    def draw(image: Image, people: People, time_s: float) -> Image:
-        return draw_people(image, people, topology, settings.draw_style)
-
-    def files(source: Source) -> Files:
-        writers: list[WriteImage] = [sheet.write] if sheet is not None else []
-        if output is None:
-            return Files(writers, lambda: None, draw)
-        if source.info.still:
-            tally.outputs = [output]
-            return Files([*writers, picture_writer(output)], lambda: None, draw)
-        video = video_writer(output, source.info, settings.encoder, settings.segment)
-
-        def close() -> None:
-            try:
-                video.close()
-            finally:
-                tally.outputs = video.paths
-
-        return Files([*writers, video.write], close, draw)
-
-    looked_at = output is not None or sheet is not None
-    return Job(tally, opened, files if looked_at else None)
 
 
 @contextmanager

@@ -13,7 +13,10 @@ from posert.config import build, read_mapping
 from posert.errors import ConfigError
 from posert.model_card import STRICT, ModelCard
 from posert.postprocess.draw import DrawStyle
+from posert.postprocess.follow import FollowSettings
 from posert.postprocess.settings import ParserSettings
+from posert.postprocess.smooth import SmoothSettings
+from posert.postprocess.track import TrackSettings
 from posert.runtime.sources.source import Reading, Span
 from posert.runtime.video_io import VideoIO
 
@@ -190,7 +193,20 @@ class RunSettings:
     @property
     def draw_style(self) -> DrawStyle:
         """How people are drawn."""
-        return DrawStyle(self.colours, self.line_width, self.boxes)
+        return DrawStyle(
+            colours=self.colours, line_width=self.line_width, boxes=self.boxes, ids=self.ids,
+            trails_s=self.trails, names=self.names, fade=self.fade, blur_faces=self.blur_faces,
+            background=self.background,
+        )  # fmt: skip
+
+    def follow_settings(self, source: SourceSettings) -> FollowSettings | None:
+        """How the people of ``source`` are followed; None: they are not."""
+        track = self.track if source.track is None else source.track
+        smooth = self.smooth if source.smooth is None else source.smooth
+        if not track:
+            return None
+        tracking = TrackSettings(min_hits=self.track_min_hits, max_age_s=self.track_max_age)
+        return FollowSettings(tracking, SmoothSettings() if smooth else None)
 
     def parser_settings(self, card: ModelCard) -> ParserSettings:
         """The parser's settings: the card's, overruled by those that this run sets itself.

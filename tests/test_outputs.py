@@ -16,14 +16,23 @@ from posert.outputs import plan_outputs
 from posert.runtime.cores import usable_cores
 from posert.runtime.sources.inputs import expand
 from posert.runtime.sources.source import Span
-from posert.settings import RunSettings
+from posert.settings import RunSettings, SourceSettings
 
 
 def test_repeated_stems_are_numbered_in_a_folder(tmp_path: Path) -> None:
     settings = RunSettings(output=tmp_path)
     names = ["a/clip.mp4", "b/clip.avi", "clip.png", "rtsp://host/live"]
-    planned = plan_outputs(names, settings)
+    planned = plan_outputs([*map(SourceSettings, names)], settings)
     assert [p.name for p in planned if p] == ["clip.mp4", "clip-2.mp4", "clip.png", "live.mp4"]
+
+
+def test_an_output_folder_is_one_whatever_its_name_and_sources_are_called_as_the_user_says() -> (
+    None
+):
+    settings = RunSettings(output_dir=Path("out.d"))
+    sources = [SourceSettings("a/clip.mp4"), SourceSettings("rtsp://host/live", name="gate")]
+    planned = plan_outputs(sources, settings)
+    assert planned == [Path("out.d/clip.mp4"), Path("out.d/gate.mp4")]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +45,7 @@ def test_repeated_stems_are_numbered_in_a_folder(tmp_path: Path) -> None:
 )
 def test_two_outputs_are_not_one_file(settings: RunSettings) -> None:
     with pytest.raises(ConfigError, match="two outputs are this file"):
-        plan_outputs(["clip.avi"], settings)
+        plan_outputs([SourceSettings("clip.avi")], settings)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +53,7 @@ def test_two_outputs_are_not_one_file(settings: RunSettings) -> None:
 )
 def test_an_ending_that_is_not_written_is_refused_first(name: str, output: str) -> None:
     with pytest.raises(OutputError, match="expected"):
-        plan_outputs([name], RunSettings(output=Path(output)))
+        plan_outputs([SourceSettings(name)], RunSettings(output=Path(output)))
 
 
 def test_an_unmatched_glob_and_an_empty_folder_stop_nobody(

@@ -38,6 +38,7 @@ class Outlet:
         show: Show | None = None,
         done: Callable[[Frame, People], None],
         failed: Callable[[], None],
+        ended: Callable[[PosertError | None], None] = lambda error: None,
     ) -> None:
         """Starts its threads.
 
@@ -49,6 +50,7 @@ class Outlet:
             show: takes the pictures too, and how old they are: a wall.
             done: called after each frame that is written.
             failed: called when no further frame can be written.
+            ended: called when the files are complete, with what ended them early.
         """
         self._draw = draw
         self._writers = writers
@@ -57,6 +59,7 @@ class Outlet:
         self._show = show
         self._done = done
         self._failed = failed
+        self._ended = ended
         self._given: queue.SimpleQueue[Given | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._moved = threading.Event()  # something was done
@@ -98,6 +101,7 @@ class Outlet:
             self.fault = e
         finally:
             self._moved.set()
+            self._ended(self.error)
 
     def _write_all(self) -> None:
         drawn = ordered_map(self._drawn, self._taken(), workers=1, depth=_DEPTH, name="draw")

@@ -33,7 +33,7 @@ Found: TypeAlias = tuple[Taken[Stream], "Result | None"]
 Inferred: TypeAlias = tuple[float, Batch[Stream], Callable[[], list[People]]]
 
 _BEHIND: Final = 8  # frames of one source that wait to be drawn and written
-_ENDING: Final = 8  # outlets that may complete their files while other sources run
+_ENDING: Final = 8  # outlets that may complete their files while other sources run, if alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class Stages:
     workers: int | None = None  # threads of inference; None: those that the engine asks for
     parse_apart: bool = False  # in the thread that writes data, not in those of inference
     max_latency_s: float | None = None  # of a live frame
+    together: bool = False  # an output of one source may wait for the others' frames
     alive: Callable[[], None] = lambda: None  # called often, unless a stage hangs
 
 
@@ -122,7 +123,7 @@ def _deliver_all(found: Iterable[Inferred], stages: Stages, deadline: Deadline) 
                 ending.append(stream)
             elif result is not None:
                 stream.deliver(taken, taken.item, result.people)
-        while len(ending) > _ENDING:
+        while len(ending) > _ENDING and not stages.together:
             ending.popleft().join()
 
 

@@ -86,6 +86,8 @@ class Job:
     files: Callable[[Source], Files] | None  # called once it is open; None where nobody looks
     follow: Follow | None = None  # gives people ids; called with each frame, in order
     name: str | None = None  # what data calls it; None: its own
+    # called when its files are complete, or it never had any, with why it ended early
+    ended: Callable[[PosertError | None], None] = lambda error: None
 
 
 OnFrame = Callable[[Tally], None]  # called after each frame, from any thread
@@ -141,6 +143,8 @@ class Stream:
         self._tally.error = self._tally.error or end.error
         if self._outlet is not None:
             self._outlet.end()
+        else:
+            self._job.ended(self._tally.error)
 
     def join(self) -> None:
         """Waits until its files are complete."""
@@ -174,6 +178,7 @@ class Stream:
             self._outlet = Outlet(
                 files.draw, files.writers, files.close, self._times,
                 show=files.show, done=self._written, failed=self._drop,
+                ended=lambda error: self._job.ended(self._tally.error or error),
             )  # fmt: skip
         name = self._job.name or source.info.name
         self._source, self._info = source, replace(source.info, name=name)

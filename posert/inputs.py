@@ -1,0 +1,48 @@
+"""Which sources a run has, and what each has of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from posert.errors import ConfigError
+from posert.runtime.sources.addresses import without_password
+from posert.runtime.sources.inputs import expand
+from posert.settings import RunSettings, SourceSettings
+
+
+def plan_inputs(given: list[str], settings: RunSettings) -> list[SourceSettings]:
+    """Every single source, folders and globs expanded: those ``given``, else the settings' own.
+
+    One that is given and in the settings too has there what is its own.
+
+    Raises:
+        ConfigError: there is none, or two have one name.
+    """
+    own = {source.input: source for source in settings.sources}
+    named = [own.get(text, SourceSettings(text)) for text in given] or list(settings.sources)
+    if not named:
+        fix = "name files, cameras or addresses, or give sources in --config"
+        raise ConfigError("no input", fix=fix)
+    planned = [single for source in named for single in _expanded(source)]
+    _check_names(planned)
+    return planned
+
+
+def shown_name(source: SourceSettings) -> str:
+    """What people call it: its name, else what was given, passwords removed."""
+    return source.name or without_password(source.input)
+
+
+def _expanded(source: SourceSettings) -> list[SourceSettings]:
+    found = expand([source.input])
+    if source.name is not None and len(found) != 1:
+        fix = "leave the name out, or name one source"
+        raise ConfigError(f"sources: {source.name}", got=f"{len(found)} inputs", fix=fix)
+    return [replace(source, input=each) for each in found]
+
+
+def _check_names(sources: list[SourceSettings]) -> None:
+    names = [source.name for source in sources if source.name is not None]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"sources: name {name!r}", got="two sources", fix="name each its own")

@@ -1,0 +1,47 @@
+"""Which sources a run has: those given, else those of its configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from posert.errors import ConfigError
+from posert.inputs import plan_inputs, shown_name
+from posert.settings import RunSettings, SourceSettings
+
+GATE = SourceSettings("rtsp://user:secret@gate/1", name="gate", track=False)
+YARD = SourceSettings("rtsp://yard/1", smooth=False)
+WALL = RunSettings(sources=(GATE, YARD))
+
+
+def test_a_wall_of_cameras_comes_from_the_configuration_file() -> None:
+    assert plan_inputs([], WALL) == [GATE, YARD]
+
+
+def test_what_is_given_takes_their_place_and_keeps_what_it_has_of_its_own() -> None:
+    assert plan_inputs(["clip.mp4", GATE.input], WALL) == [SourceSettings("clip.mp4"), GATE]
+
+
+def test_a_folder_s_files_have_what_the_folder_has(tmp_path: Path) -> None:
+    for name in ("b.mp4", "a.mp4"):
+        (tmp_path / name).touch()
+    planned = plan_inputs([], RunSettings(sources=(SourceSettings(str(tmp_path), track=False),)))
+    assert [Path(source.input).name for source in planned] == ["a.mp4", "b.mp4"]
+    assert [source.track for source in planned] == [False, False]
+    named = RunSettings(sources=(SourceSettings(str(tmp_path), name="both"),))
+    with pytest.raises(ConfigError, match="both: got 2 inputs"):
+        plan_inputs([], named)
+
+
+def test_no_source_and_one_name_for_two_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no input"):
+        plan_inputs([], RunSettings())
+    twice = RunSettings(sources=(GATE, SourceSettings("rtsp://yard/1", name="gate")))
+    with pytest.raises(ConfigError, match="'gate': got two sources"):
+        plan_inputs([], twice)
+
+
+def test_a_source_is_shown_by_its_name_and_never_with_its_password() -> None:
+    assert shown_name(GATE) == "gate"
+    assert "secret" not in shown_name(SourceSettings(GATE.input))
