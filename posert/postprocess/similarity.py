@@ -1,0 +1,68 @@
+"""How alike two sets of people are: object keypoint similarity, all pairs at once.
+
+Source: OKS of the COCO keypoint challenge (https://cocodataset.org/#keypoints-eval): the mean,
+over the keypoints, of exp(-d^2 / (2 s^2 k^2)), where d is a keypoint's distance, s^2 the person's
+area and k twice the keypoint's standard deviation among annotators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from posert.types import Float32
+
+# COCO's, by what a keypoint is called without its side; the neck is not COCO's: as the shoulders.
+_SIGMAS: Final = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "neck": 0.079, "shoulder": 0.079, "elbow": 0.072,
+    "wrist": 0.062, "hip": 0.107, "knee": 0.087, "ankle": 0.089,
+}  # fmt: skip
+_ANY_SIGMA: Final = 0.08  # of a keypoint that COCO does not know
+_AREA: Final = 0.25  # of a person, per squared diagonal of the box around its keypoints
+_LEAST_AREA: Final = 1.0  # px^2: people of a single keypoint have no extent
+
+
+def keypoint_sigmas(names: Sequence[str]) -> Float32:
+    """(C,) COCO's sigma of each keypoint by its name, ``left_`` and ``right_`` set aside."""
+    plain = (name.removeprefix("left_").removeprefix("right_") for name in names)
+    return np.array([_SIGMAS.get(name, _ANY_SIGMA) for name in plain], np.float32)
+
+
+def areas(xy: Float32) -> Float32:
+    """(P,) px^2, the areas of people (P, C, 2) of which NaN is what was not found.
+
+    COCO takes the area of a person's outline. This takes a quarter of the squared diagonal of the
+    keypoints' box: about as much for one who stands, and not near nothing for one seen from the
+    side whose keypoints lie on a line.
+    """
+    extent: Float32 = np.fmax.reduce(xy, axis=1) - np.fmin.reduce(xy, axis=1)
+    extent *= extent
+    area: Float32 = np.fmax(extent.sum(axis=1) * np.float32(_AREA), np.float32(_LEAST_AREA))
+    return area
+
+
+def similarities(a: Float32, b: Float32, area: Float32, sigmas: Float32) -> Float32:
+    """(A, B) 0..1, how alike each of people (A, C, 2) is to each of (B, C, 2).
+
+    Args:
+        a: x and y, NaN where not found.
+        b: The others.
+        area: (A, B) px^2, the size by which a distance counts.
+        sigmas: (C,) or (A, 1, C), see `keypoint_sigmas`.
+
+    The mean is over the keypoints found in both, and over one more that counts as 0: of two that
+    share n keypoints the most is n / (n + 1), so that few do not outweigh many.
+    """
+    dx = a[:, None, :, 0] - b[None, :, :, 0]
+    dy = a[:, None, :, 1] - b[None, :, :, 1]
+    dx *= dx
+    dy *= dy
+    dx += dy
+    dx *= (-0.125 / (sigmas * sigmas)) / area[:, :, None]
+    np.exp(dx, out=dx)
+    alike = np.fmax(dx, 0).sum(axis=2)  # fmax: a NaN is nothing
+    found_a, found_b = (np.isfinite(p[:, :, 0]).astype(np.float32) for p in (a, b))
+    shared = found_a @ found_b.T
+    return np.asarray(alike / (shared + 1))
