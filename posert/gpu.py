@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,6 +46,13 @@ def gpus() -> tuple[Device, ...]:
 def first_gpu() -> Device | None:
     """The GPU that is used where nothing else is said."""
     return next(iter(gpus()), None)
+
+
+def only(number: int) -> dict[str, str]:
+    """The environment of a new process that is to see this one of ``gpus()`` and no other."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [name.strip() for name in visible.split(",") if name.strip()]
+    return {"CUDA_VISIBLE_DEVICES": names[number] if number < len(names) else str(number)}
 
 
 def why_no_gpu() -> str | None:

@@ -65,6 +65,26 @@ class StageTimes:
             self.add(stage, time.perf_counter() - began)
             yield item
 
+    def join(self, other: StageTimes) -> None:
+        """Adds what ``other`` has collected, in another process perhaps."""
+        with self._lock:
+            for stage, recent in other._recent.items():
+                self._recent.setdefault(stage, deque(maxlen=_KEPT)).extend(recent)
+            for stage, (count, total) in other._totals.items():
+                so_far = self._totals.get(stage, (0, 0.0))
+                self._totals[stage] = so_far[0] + count, so_far[1] + total
+
+    def __getstate__(self) -> tuple[dict[str, deque[float]], dict[str, tuple[int, float]]]:
+        """All but the lock: for another process."""
+        with self._lock:
+            return {k: v.copy() for k, v in self._recent.items()}, dict(self._totals)
+
+    def __setstate__(
+        self, state: tuple[dict[str, deque[float]], dict[str, tuple[int, float]]]
+    ) -> None:
+        self._lock = threading.Lock()
+        self._recent, self._totals = state
+
     def summary(self) -> tuple[StageTime, ...]:
         """The stages in the order in which they first ended."""
         with self._lock:
