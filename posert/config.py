@@ -103,7 +103,7 @@ def _explained(cls: type[Any], first: Any, where: str, error: type[PosertError])
     if first["type"] == "value_error":  # of a __post_init__: it says all there is to say
         message = first["msg"].removeprefix("Value error, ")
         return error(f"{where}: {key}: {message}" if key else f"{where}: {message}")
-    expected = first["msg"].removeprefix("Input should be ")
+    expected = first["msg"].removeprefix("Input should be ").replace("a valid tuple", "a list")
     told = {f.name: f.metadata.get("expected") for f in fields(cls)}.get(first["loc"][0])
     if told is not None:  # of a union, pydantic tells the first member alone
         key, expected = str(first["loc"][0]), told

@@ -150,15 +150,18 @@ def _written(report: Report) -> list[str]:
 
 
 def _summary(report: Report) -> str:
+    followed = sum(t.followed for t in report.sources)
     facts = [
         f"{report.frames} frames",
-        f"{report.people} people ({report.people / max(1, report.frames):.1f} a frame)",
+        f"{report.people} people ({report.people / max(1, report.frames):.1f} a frame"
+        + (f", {followed} followed)" if followed else ")"),
         f"{report.frames_per_second:.1f} frames/s",
         f"{report.seconds:.1f} s",
         report.engine,
     ]
     counted = {
         "dropped": sum(t.dropped for t in report.sources),
+        "late": sum(t.late for t in report.sources),
         "keypoints over the cap": sum(t.capped.peaks for t in report.sources),
         "people over the cap": sum(t.capped.people for t in report.sources),
     }
@@ -172,6 +175,8 @@ def _live_line(tally: Tally) -> str | None:
     if health is None:
         return None
     facts = [f"{tally.frames} frames", f"{tally.dropped} dropped"]
+    if tally.late:
+        facts.append(f"{tally.late} late")
     if tally.age_s is not None:
         facts.append(f"{1000 * tally.age_s:.0f} ms old when written (median)")
     facts += [f"{health.stalls} stalls", f"{health.reconnects} reconnects"]

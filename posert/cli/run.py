@@ -253,6 +253,8 @@ def run(
     if input_size is not None:
         given["input_size"] = parse_size(input_size)
     settings = read_settings(config, given)
+    if not inputs and not settings.sources:
+        raise typer.BadParameter("name an input, or give sources in --config", param_hint="INPUTS")
     start_logging(quiet)
     with _stop_on_signals() as stopped, Progress(quiet) as progress:
         report = run_settings(list(inputs or ()), settings, stopped.event, progress.update)

@@ -231,7 +231,7 @@ def test_a_run_finds_what_pose_finds(tmp_path: Path, walk: Path, dots: Path, par
 def test_every_stage_is_timed_for_every_frame(tmp_path: Path, walk: Path, dots: Path) -> None:
     report = posert.run(walk, tmp_path / "o.mp4", model=str(dots), jsonl=tmp_path / "o.jsonl")
     assert {s.stage: s.count for s in report.stages} == dict.fromkeys(
-        ("decode", "engine", "parse", "draw", "encode", "data"), 12
+        ("decode", "engine", "parse", "track", "draw", "encode", "data"), 12
     )
     assert all(0 <= s.p50_ms <= s.p95_ms for s in report.stages)
     assert (report.frames, report.people, report.stopped) == (12, 12, False)
