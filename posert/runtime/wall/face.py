@@ -1,0 +1,176 @@
+"""What a tile looks like: a label, and below it the picture, grey where it is not alive."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from typing import Final
+
+import cv2
+import numpy as np
+
+from posert.types import Image
+
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_FONT_PX: Final = 22  # height of its capitals at scale 1
+_UNICODE: Final = int(cv2.__version__.split(".")[0]) >= 5  # before, OpenCV writes ASCII alone
+_CAPITALS: Final = 0.55  # of a label's height
+_MARGIN: Final = 0.35
+_LEAST_BAR: Final = 6  # pixels; no letter fits less
+_MOST_LINES: Final = 4  # of why a source ended
+_WHITE, _BLACK, _FADED = (255, 255, 255), (0, 0, 0), (160, 160, 160)
+
+
+class State(Enum):
+    """How a source fares, in the word that its label says."""
+
+    WAITING = "waiting"  # for its first frame
+    RUNNING = "running"
+    STALLED = "stalled"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+_BARS: Final = {  # BGR
+    State.WAITING: (48, 48, 48),
+    State.RUNNING: (64, 48, 32),
+    State.STALLED: (0, 110, 170),
+    State.ENDED: (48, 48, 48),
+    State.FAILED: (32, 32, 160),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """What a tile shows."""
+
+    name: str
+    state: State
+    numbers: str = ""  # frames/s and latency, while it runs
+    reason: str = ""  # why it ended, where it failed
+    picture: Image | None = None  # as large as the tile is below its label
+
+    def same(self, other: Face | None) -> bool:
+        """Whether ``other`` looks alike."""
+        return other is not None and (
+            self.picture is other.picture
+            and (self.name, self.state, self.numbers, self.reason)
+            == (other.name, other.state, other.numbers, other.reason)
+        )
+
+
+def fitted(image: Image, width: int, height: int, pixel: Fraction | None = None) -> Image:
+    """``image`` (H, W, 3) in ``width`` x ``height``, its shape kept, black around it.
+
+    ``pixel`` is the width / height of one of its pixels; None: they are square.
+    """
+    rows, columns = image.shape[:2]
+    shown = columns * float(pixel or 1)
+    scale = min(width / shown, height / rows)
+    size = (max(1, min(width, round(shown * scale))), max(1, min(height, round(rows * scale))))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    box = np.zeros((height, width, 3), np.uint8)
+    x, y = (width - size[0]) // 2, (height - size[1]) // 2
+    box[y : y + size[1], x : x + size[0]] = cv2.resize(image, size, interpolation=how)
+    return box
+
+
+def paint(tile: Image, bar: int, face: Face) -> None:
+    """Paints ``face`` over ``tile`` (H, W, 3), its label over the first ``bar`` rows."""
+    _paint_label(tile[:bar], face)
+    below = tile[bar:]
+    alive = face.state is State.RUNNING
+    if face.picture is None:
+        below[:] = 0
+    else:
+        below[:] = face.picture if alive else _greyed(face.picture)
+    if not alive and bar >= _LEAST_BAR:
+        _paint_reason(below, bar, face)
+
+
+def _greyed(picture: Image) -> Image:
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) * 0.45
+    return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def _paint_label(label: Image, face: Face) -> None:
+    """The name on the left, what is to be said of it on the right."""
+    height, width = label.shape[:2]
+    label[:] = _BARS[face.state]
+    if height < _LEAST_BAR:
+        return
+    capitals = _CAPITALS * height
+    margin = round(_MARGIN * height)
+    said = face.numbers if face.state is State.RUNNING else face.state.value
+    said = _cut(said, capitals, width - 2 * margin)
+    at = width - margin - _width(said, capitals)
+    baseline = round((height + capitals) / 2)
+    _write(label, said, (at, baseline), capitals, _WHITE)
+    name = _cut(face.name, capitals, at - 2 * margin)
+    _write(label, name, (margin, baseline), capitals, _WHITE)
+
+
+def _paint_reason(below: Image, bar: int, face: Face) -> None:
+    """The state, and why, in the middle."""
+    height, width = below.shape[:2]
+    capitals = min(_CAPITALS * bar, height / 3)
+    step = 1.9 * capitals
+    letters = max(8, int(0.94 * width / max(1, _width("n", capitals))))
+    lines = [face.state.value, *textwrap.wrap(face.reason, letters)]
+    most = max(1, min(1 + _MOST_LINES, int(height / step)))
+    if len(lines) > most:
+        lines = [*lines[: most - 1], f"{lines[most - 1]} ..."]
+    y = (height - step * (len(lines) - 1) + capitals) / 2
+    for line in lines:
+        text = _cut(line, capitals, round(0.98 * width))
+        at = (width - _width(text, capitals)) // 2, round(y)
+        _write(below, text, at, capitals, _FADED if line is lines[0] else _WHITE, outlined=True)
+        y += step
+
+
+def _cut(text: str, capitals: float, width: int) -> str:
+    """``text``, the end of it left out where it is wider than ``width`` pixels."""
+    text = _readable(text)
+    if _width(text, capitals) <= width:
+        return text
+    kept = len(text)
+    while kept and _width(f"{text[:kept]}...", capitals) > width:
+        kept -= 1
+    return f"{text[:kept]}..." if kept else ""
+
+
+def _readable(text: str) -> str:
+    """``text`` in letters that OpenCV can write: before 5.0 without accents, ``?`` for the rest."""
+    if _UNICODE or text.isascii():
+        return text
+    letters = unicodedata.normalize("NFKD", text)
+    plain = "".join(c for c in letters if not unicodedata.combining(c))
+    return plain.encode("ascii", "replace").decode("ascii")
+
+
+def _width(text: str, capitals: float) -> int:
+    (width, _), _ = cv2.getTextSize(text, _FONT, capitals / _FONT_PX, _thickness(capitals))
+    return int(width)
+
+
+def _thickness(capitals: float) -> int:
+    return max(1, round(capitals / 12))
+
+
+def _write(
+    image: Image,
+    text: str,
+    at: tuple[int, int],
+    capitals: float,
+    colour: tuple[int, int, int],
+    *,
+    outlined: bool = False,
+) -> None:
+    scale = capitals / _FONT_PX
+    thick = _thickness(capitals)
+    if outlined:
+        cv2.putText(image, text, at, _FONT, scale, _BLACK, thick + 2, cv2.LINE_AA)
+    cv2.putText(image, text, at, _FONT, scale, colour, thick, cv2.LINE_AA)

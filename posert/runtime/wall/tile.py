@@ -1,0 +1,188 @@
+"""One source's place on a wall: the frames that wait there, and what is known of the source."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from fractions import Fraction
+from typing import Final
+
+from posert.runtime.wall.face import Face, State, fitted
+from posert.types import Frame, Image, SourceInfo
+
+_MOST_WAITING: Final = 4  # frames of a file, so large as the tile
+_POLL_S: Final = 0.1  # how often a waiting thread looks whether it should go on
+_HANGS_S: Final = 10.0  # for one frame of the wall: its file, or who receives it, hangs
+_RECENT_S: Final = 2.0  # that frames/s and latency are of
+_MOST_RECENT: Final = 1000  # frames
+_LONGEST_S: Final = 1.0  # that the last frame of a source is shown before it has ended
+
+
+class Exchange:
+    """Where the sources' threads and the wall's thread meet; all of it under one lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.came = threading.Condition(self.lock)  # told when a tile has something new
+        self.over = False  # nothing more is shown
+        self.hung = False  # because writing took too long
+        self.writing_since: float | None = None  # time.monotonic() when a frame was begun
+
+    def is_over(self) -> bool:
+        """Also once the wall's video takes nothing any more; called with the lock held."""
+        since = self.writing_since
+        if since is not None and time.monotonic() - since > _HANGS_S:
+            self.over = self.hung = True
+        return self.over
+
+
+class Recent:
+    """Frames/s and latency of the frames of the last seconds."""
+
+    def __init__(self) -> None:
+        self._frames: deque[tuple[float, float]] = deque(maxlen=_MOST_RECENT)
+
+    def add(self, now_s: float, latency_s: float) -> None:
+        self._frames.append((now_s, latency_s))
+        while len(self._frames) > 2 and self._frames[0][0] < now_s - _RECENT_S:
+            self._frames.popleft()
+
+    @property
+    def last_s(self) -> float:
+        """When the newest frame came, time.monotonic(); before there is one, never."""
+        return self._frames[-1][0] if self._frames else -float("inf")
+
+    @property
+    def rate(self) -> float | None:
+        """Frames a second; None before there are two."""
+        if len(self._frames) < 2:
+            return None
+        seconds = self._frames[-1][0] - self._frames[0][0]
+        return (len(self._frames) - 1) / max(seconds, 1e-3)
+
+    def __str__(self) -> str:
+        if self.rate is None:
+            return ""
+        latency_ms = 1e3 * sum(latency for _, latency in self._frames) / len(self._frames)
+        return f"{self.rate:.1f} fps  {latency_ms:.0f} ms"
+
+
+class Tile:
+    """Takes the drawn frames of one source from one thread; ``end`` may come from any."""
+
+    def __init__(
+        self, name: str, size: tuple[int, int], exchange: Exchange, *, waits: bool
+    ) -> None:
+        """``size`` is width and height of its pictures; one that ``waits`` leaves no frame out."""
+        self.name = name
+        self._size = size
+        self._exchange = exchange
+        self._waits = waits
+        self._room = threading.Condition(exchange.lock)
+        self._waiting: deque[tuple[float, Image]] = deque()  # frames of a file, and their time
+        self._newest_s = -float("inf")  # time of the newest frame that came
+        self._picture: Image | None = None
+        self._fresh = False  # the picture is on no frame of the wall yet
+        self._numbers = ""
+        self._reason = ""
+        self._pixel: Fraction | None = None
+        self._still = False
+        self.rate: Fraction | None = None  # frames a second, where that is known
+        self.recent = Recent()
+        self.state = State.WAITING
+        self.ended = False
+        self.passed = False  # the wall goes on without it until its next frame
+
+    def begin(self, info: SourceInfo) -> None:
+        """What is known of the source now that it is open; need not be told."""
+        with self._exchange.lock:
+            self._pixel, self._still = info.sample_aspect_ratio, info.still
+            self.rate = info.rate if info.rate > 0 else None
+
+    def show(self, image: Image, frame: Frame, latency_s: float) -> None:
+        """Shows the drawn ``image`` (H, W, 3) uint8 BGR of ``frame``, so old by now.
+
+        It is scaled at once. On a wall of files this waits while enough frames wait already.
+        """
+        if self._exchange.over:
+            return
+        small = fitted(image, *self._size, self._pixel)
+        with self._exchange.lock:
+            while self._is_full() and not (self.ended or self._exchange.is_over()):
+                self._room.wait(_POLL_S)
+            if self._exchange.over:
+                return
+            self._newest_s = max(self._newest_s, frame.time_s)  # a broken clock loses no frame
+            self._waiting.append((self._newest_s, small))
+            self.recent.add(time.monotonic(), latency_s)
+            self.passed = False
+            if not self._waits:
+                self.advance(self._newest_s)
+            self._exchange.came.notify()
+
+    def end(self, reason: str = "") -> None:
+        """No further frame comes, and why if the source failed; safe to call again."""
+        with self._exchange.lock:
+            self._reason = self._reason or reason
+            self.ended = True
+            self.wake()
+            self._exchange.came.notify()
+
+    # What follows is for the wall's thread, with the lock held.
+
+    def wake(self) -> None:
+        """Whoever waits in ``show`` looks again."""
+        self._room.notify_all()
+
+    def advance(self, time_s: float) -> None:
+        """Takes the newest frame that is not later."""
+        while self._waiting and self._waiting[0][0] <= time_s:
+            _, self._picture = self._waiting.popleft()
+            self._fresh = True
+            self._room.notify()
+
+    def knows(self, time_s: float) -> bool:
+        """Whether it is certain which frame is the newest that is not later."""
+        return self.ended or self._newest_s >= time_s
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it can take no further frame."""
+        return self._is_full() and not self.ended
+
+    @property
+    def next_s(self) -> float | None:
+        """Time of the next frame, where it came already."""
+        return self._waiting[0][0] if self._waiting else None
+
+    def is_done(self, time_s: float) -> bool:
+        """Whether it has ended, and its last frame was shown as long as it lasts."""
+        if not self.ended or self._waiting or self._fresh:
+            return False
+        return time_s >= self._newest_s + min(
+            _LONGEST_S, float(1 / self.rate) if self.rate else 0.0
+        )
+
+    def settle(self, *, over: bool, stalled: bool) -> None:
+        """Sets its state; ``over``: its last frame was shown long enough."""
+        if over and self._reason:
+            self.state = State.FAILED
+        elif over and not (self._still and self._picture is not None):
+            self.state = State.ENDED
+        elif stalled:
+            self.state = State.STALLED
+        else:
+            self.state = State.WAITING if self._picture is None else State.RUNNING
+
+    def face(self, *, count: bool) -> Face:
+        """What it shows now; the numbers are counted anew or stay as they were."""
+        self._fresh = False
+        if count or not self._numbers:
+            self._numbers = str(self.recent)
+        running = self.state is State.RUNNING
+        reason = self._reason if self.state is State.FAILED else ""
+        return Face(self.name, self.state, self._numbers if running else "", reason, self._picture)
+
+    def _is_full(self) -> bool:
+        return self._waits and len(self._waiting) >= _MOST_WAITING
