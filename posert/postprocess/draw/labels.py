@@ -1,0 +1,90 @@
+"""Boxes, ids, scores and names of keypoints."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from posert.postprocess.draw.colours import WHITE, bright, person_colour
+from posert.postprocess.draw.points import SHIFT, found_in
+from posert.postprocess.draw.skeleton import line_width
+from posert.postprocess.draw.style import DrawStyle
+from posert.postprocess.draw.text import Lettering, Places
+from posert.postprocess.topology import Topology
+from posert.types import Float32, Image, People
+
+_SMALL = 0.6  # of the letters of an id: those of a keypoint's name
+_MARGIN = 0.1  # of a person's extent: from the outermost keypoints to the box
+
+
+def draw_boxes(canvas: Image, people: People) -> None:
+    """A box around all keypoints of each person."""
+    stroke = max(1, round(min(canvas.shape[:2]) / 720))
+    for number, keypoints in enumerate(people.keypoints):
+        found = keypoints[found_in(keypoints)]
+        if len(found):
+            low, high = _box(found)
+            (x0, y0), (x1, y1) = np.rint(np.stack([low, high]) * 2**SHIFT).astype(int).tolist()
+            colour = person_colour(people, number)
+            cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, stroke, cv2.LINE_AA, SHIFT)
+
+
+def draw_names(canvas: Image, people: People, topology: Topology, style: DrawStyle) -> None:
+    """The name beside each keypoint found, as long as there is room: no word hides another."""
+    letters, places = Lettering.of(canvas, _SMALL), Places()
+    names = [name.replace("_", " ") for name in topology.keypoints]
+    for keypoints in people.keypoints:
+        found = found_in(keypoints)
+        if not found.any():
+            continue
+        gap = 2 + 1.5 * line_width(keypoints[found], canvas, style)
+        for name, (x, y), there in zip(names, keypoints[:, :2].tolist(), found, strict=True):
+            if there:
+                _write_beside(canvas, letters, places, name, x, y, gap)
+
+
+def draw_labels(canvas: Image, people: People, style: DrawStyle) -> None:
+    """Above each person the id, once there is one, and beside a box the score."""
+    letters = Lettering.of(canvas)
+    for number, keypoints in enumerate(people.keypoints):
+        found = keypoints[found_in(keypoints)]
+        text = " ".join(_words(people, number, style))
+        if not len(found) or not text:
+            continue
+        low, high = _box(found)
+        width, height = letters.size(text)
+        left = low[0] if style.boxes else (low[0] + high[0] - width) / 2
+        colour = bright(person_colour(people, number))
+        letters.write(canvas, text, left, low[1] - height - 2, colour)
+
+
+def _words(people: People, number: int, style: DrawStyle) -> list[str]:
+    words = []
+    if style.ids and people.ids is not None and people.ids[number] > 0:
+        words.append(str(people.ids[number]))
+    if style.boxes:
+        words.append(f"{people.scores[number]:.2f}")
+    return words
+
+
+def _write_beside(
+    canvas: Image, letters: Lettering, places: Places, name: str, x: float, y: float, gap: float
+) -> None:
+    """On the first free side of the keypoint: right, left, below, above; on none if none is."""
+    width, height = letters.size(name)
+    for left, top in (
+        (x + gap, y - height / 2),
+        (x - gap - width, y - height / 2),
+        (x - width / 2, y + gap),
+        (x - width / 2, y - gap - height),
+    ):
+        if places.take((round(left), round(top), round(left) + width, round(top) + height)):
+            letters.write(canvas, name, left, top, WHITE)
+            return
+
+
+def _box(found: Float32) -> tuple[Float32, Float32]:
+    """The corners of a person's box, pixels."""
+    low, high = found[:, :2].min(axis=0), found[:, :2].max(axis=0)
+    margin = _MARGIN * (high - low).max()
+    return low - margin, high + margin
