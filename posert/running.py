@@ -6,12 +6,13 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from posert.engine_builder.card import find_card, read_topology
 from posert.errors import PosertError
 from posert.inputs import plan_inputs, shown_name
 from posert.jobs import Shared, Work, make_job
@@ -22,12 +23,14 @@ from posert.runtime.engine import device_engine
 from posert.runtime.pipeline import Stages, process
 from posert.runtime.sinks import data_sinks, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
-from posert.runtime.sinks.sink import ImageWriter
+from posert.runtime.sinks.sink import ImageWriter, Sink
 from posert.runtime.sources.addresses import is_address
 from posert.runtime.stream import OnFrame, Tally
 from posert.runtime.wall import Wall
 from posert.settings import RunSettings, read_settings
 from posert.types import SourceInfo
+from posert.workers.shares import data_paths, plan_shares
+from posert.workers.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -80,28 +83,64 @@ def run_settings(
     """``run`` with its settings in one value."""
     sources = plan_inputs(inputs, settings)
     outputs = plan_outputs(sources, settings)
-    pose = Pose(**vars(settings))
     tallies = [Tally(shown_name(source), live=is_address(source.input)) for source in sources]
     planned = zip(range(len(sources)), sources, tallies, outputs, strict=True)
     work = [Work(*each) for each in planned]
-    began = time.perf_counter()
-    failure = None
-    status = RunStatus(settings.status, tallies)
-    with status.kept():
-        try:
-            _run_all(work, pose, settings, stop, on_frame, status.update)
-        except PosertError as e:
-            failure = e
-    seconds = time.perf_counter() - began
-    stages = pose.estimator.times.summary()
+    with _opened(work, settings) as part:
+        began = time.perf_counter()
+        failure = None
+        status = RunStatus(settings.status, tallies)
+        with status.kept():
+            try:
+                part.run(stop, on_frame, status.update)
+            except PosertError as e:
+                failure = e
+        seconds = time.perf_counter() - began
+    stages = part.times.summary()
     data = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
     shared = (*data, settings.contact_sheet, settings.tile)
     written = tuple(path for path in shared if path is not None)
-    engine = pose.engine.name
     code = stop.exit_code if isinstance(stop, Stop) else 0
-    report = Report(tuple(tallies), seconds, stages, engine, stop.is_set(), written, code, failure)
+    report = Report(
+        tuple(tallies), seconds, stages, part.engine, stop.is_set(), written, code, failure
+    )
     status.close(report.exit_code)
     return report
+
+
+@contextmanager
+def _opened(work: list[Work], settings: RunSettings) -> Iterator[OneProcess | Workers]:
+    """What runs the sources, engines open: this process, or several that share them."""
+    shares = plan_shares([each.source.input for each in work], settings)
+    if not shares:
+        yield OneProcess(work, settings)
+        return
+    topology = read_topology(find_card(settings.model).topology_path)
+    with Workers(
+        OneProcess, [(each.tally, each) for each in work], settings, topology, shares
+    ) as workers:
+        yield workers
+
+
+class OneProcess:
+    """The sources that one process runs, its engine open."""
+
+    def __init__(self, work: list[Work], settings: RunSettings) -> None:
+        self._work = work
+        self._settings = settings
+        self._pose = Pose(**vars(settings))
+        self.engine = self._pose.engine.name
+        self.times = self._pose.estimator.times
+
+    def run(
+        self,
+        stop: threading.Event,
+        on_frame: OnFrame,
+        alive: Callable[[], None],
+        sinks: Sequence[Sink] | None = None,
+    ) -> None:
+        """Runs all to their ends, or until ``stop`` is set; data go to ``sinks``, or into files."""
+        _run_all(self._work, self._pose, self._settings, stop, on_frame, alive, sinks)
 
 
 def _run_all(
@@ -111,16 +150,12 @@ def _run_all(
     stop: threading.Event,
     on_frame: OnFrame,
     alive: Callable[[], None],
+    sinks: Sequence[Sink] | None,
 ) -> None:
     """Runs the sources between opening and closing what they share."""
     with ExitStack() as files:
-        sinks = data_sinks(
-            pose.topology,
-            jsonl=settings.jsonl,
-            csv=settings.csv,
-            coco=settings.coco,
-            openpose_json=settings.openpose_json,
-        )
+        if sinks is None:
+            sinks = data_sinks(pose.topology, **data_paths(settings))
         for sink in sinks:
             files.callback(sink.close)
         sheet = ContactSheet(settings.contact_sheet) if settings.contact_sheet else None
@@ -131,7 +166,7 @@ def _run_all(
         wall = files.enter_context(_wall(work, settings)) if settings.tile is not None else None
         shared = Shared(settings, pose.topology, reading, stop, sheet, wall)
         stages = Stages(
-            pose.estimator, sinks, settings.at_once or 1,
+            pose.estimator, [*sinks], settings.at_once or 1,
             max_latency_s=settings.max_latency, alive=alive,
         )  # fmt: skip
         if reading.on_device:

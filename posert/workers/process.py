@@ -1,0 +1,125 @@
+"""A worker as its run sees it: started, told, heard, and what it means when it is gone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from multiprocessing import Pipe
+from typing import Final
+
+from posert.errors import EngineError
+from posert.runtime.stream import Tally
+from posert.workers.messages import Message, Order, Task
+
+log = logging.getLogger(__name__)
+
+# Not by multiprocessing, which would run the user's own script again in each worker.
+_START: Final = (
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from posert.workers.worker import main; main(int(sys.argv[1]))"
+)
+_PATIENCE_S: Final = 10.0  # for the end of a process that has said its last
+_DIES_S: Final = 5.0  # from the end of its pipe to that of a process
+_LOGGERS: Final = ("", "posert", "PyNvVideoCodec")
+
+
+class Worker:
+    """A process and the sources it has."""
+
+    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+        """Starts it; ``environment`` is what it has beside that of this process."""
+        self.name = name  # for log lines
+        self.tallies: list[Tally] = []
+        self.heard_s = time.monotonic()  # when it last told how its sources fare
+        self.done = False
+        ours, theirs = Pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START, str(theirs.fileno()), *sys.path],
+                env={**os.environ, **environment},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # what a library prints is no data of ours
+                start_new_session=True,  # a terminal's signals are for the run, which tells it
+            )
+        except OSError as e:
+            ours.close()
+            raise EngineError(f"{name} cannot be started", got=e.strerror) from e
+        finally:
+            theirs.close()
+        self.connection = ours
+
+    def begin(self, task: Task) -> None:
+        """Hands over its share."""
+        self.tallies = task.tallies
+        self._send(task)
+
+    def tell(self, order: Order) -> None:
+        self._send(order)
+
+    def receive(self) -> Message | None:
+        """What it says next; None when it is gone."""
+        try:
+            message: Message = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        return message
+
+    def why_gone(self) -> EngineError:
+        """What its death is to be called."""
+        try:
+            code = self._process.wait(_DIES_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return EngineError(f"{self.name} closed its pipe and hung")
+        what = f"ended with code {code}" if code >= 0 else f"was killed by {_signal(-code)}"
+        fix = "its own last words are above"
+        if code == -signal.SIGKILL:
+            fix = "was memory short? the system's log tells"
+        return EngineError(f"{self.name} {what}", fix=fix)
+
+    def join(self) -> None:
+        """Waits for the end of a process that is done."""
+        self.connection.close()
+        try:
+            code = self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            log.warning("%s was done but did not end, and was killed", self.name)
+            return
+        if code:
+            log.warning("%s was done, then ended with code %d", self.name, code)
+
+    def kill(self) -> None:
+        """Ends it at once; its files stay as they are."""
+        self.connection.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _send(self, message: Task | Order) -> None:
+        try:
+            self.connection.send(message)
+        except OSError:  # it is gone, which ``receive`` tells
+            log.debug("%s hears no more", self.name)
+
+
+def levels() -> dict[str, int]:
+    """Which log lines a worker is to send."""
+    known = logging.Logger.manager.loggerDict
+    named = {name for name in known if name.startswith("posert.")}
+    set_ = {name: logging.getLogger(name).level for name in named}
+    chosen = {name: level for name, level in set_.items() if level}
+    return {**{name: logging.getLogger(name).getEffectiveLevel() for name in _LOGGERS}, **chosen}
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,143 @@
+"""How many processes share the sources of a run, which sources each has, and on which GPU."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from posert.errors import ConfigError
+from posert.gpu import gpus, only, why_no_gpu
+from posert.runtime.cores import usable_cores
+from posert.runtime.sources.addresses import is_address
+from posert.runtime.sources.inputs import is_picture
+from posert.runtime.video_io import why_not
+from posert.settings import RunSettings
+
+log = logging.getLogger(__name__)
+
+_PROCESSES_A_GPU: Final = 3  # where its own decoder feeds it: see docs/processes.md
+_STREAMS_A_PROCESS: Final = 4  # fewer leave it idle
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The sources of one process."""
+
+    sources: tuple[int, ...]  # their places among all
+    gpu: int | None = None  # its number among ``gpus()``; None: as it is chosen without processes
+
+
+def plan_shares(inputs: Sequence[str], settings: RunSettings) -> list[Share]:
+    """One share a process; none where this process is to run all of ``inputs`` itself.
+
+    Raises:
+        ConfigError: the GPUs that are asked for are not here, or what is asked for needs one
+            process.
+    """
+    chosen = _gpus(settings)
+    count = min(settings.processes or _best(inputs, settings, len(chosen)), max(1, len(inputs)))
+    if single := _needs_one(settings):
+        if (settings.processes or 1) > 1:
+            raise ConfigError(
+                f"processes is {settings.processes}", got=f"{single}, which one process makes",
+                fix="leave out one of the two",
+            )  # fmt: skip
+        if len(chosen) > 1 and settings.gpus is None:
+            log.warning("one GPU of %d is used: one process makes the %s", len(chosen), single)
+        count, chosen = 1, chosen[:1]
+    if count == 1 and chosen in ([], [0]):
+        return []
+    dealt = deal(inputs, count)
+    return [
+        Share(each, chosen[i % len(chosen)] if chosen else None) for i, each in enumerate(dealt)
+    ]
+
+
+def deal(inputs: Sequence[str], count: int) -> list[tuple[int, ...]]:
+    """``inputs`` in ``count`` shares that are about as much work: the largest file first."""
+    shares: list[list[int]] = [[] for _ in range(count)]
+    loads = [(0, 0)] * count  # bytes of files, number of sources
+    sizes = [_size(name) for name in inputs]
+    for i in sorted(range(len(inputs)), key=lambda i: -sizes[i]):
+        least = min(range(count), key=lambda share: loads[share])
+        shares[least].append(i)
+        size, number = loads[least]
+        loads[least] = size + sizes[i], number + 1
+    return [tuple(sorted(share)) for share in shares if share]
+
+
+def of_share(settings: RunSettings, share: Share, count: int) -> RunSettings:
+    """``settings`` for one of ``count`` processes, which share cores and files under way."""
+    workers, at_once = settings.workers, settings.at_once
+    if workers is None and share.gpu is None:
+        workers = max(1, usable_cores() // count)
+    if at_once is not None:
+        at_once = -(-at_once // count)
+    return replace(settings, workers=workers, at_once=at_once)
+
+
+def data_paths(settings: RunSettings) -> dict[str, Path | None]:
+    """Where data of all sources go, by the settings' names."""
+    return {
+        "jsonl": settings.jsonl,
+        "csv": settings.csv,
+        "coco": settings.coco,
+        "openpose_json": settings.openpose_json,
+    }
+
+
+def environment(share: Share) -> dict[str, str]:
+    """What a worker's environment has beside that of the run: the GPU that it sees."""
+    return only(share.gpu) if share.gpu is not None else {}
+
+
+def _gpus(settings: RunSettings) -> list[int]:
+    """The GPUs to be used; none where the CPU is."""
+    if settings.backend == "onnxruntime":
+        return []
+    here = len(gpus())
+    if settings.gpus is None:
+        return list(range(here))
+    for number in settings.gpus:
+        if number >= here:
+            got = f"{here} here" if here else (why_no_gpu() or "none here")
+            raise ConfigError(f"gpus: there is no GPU {number}", got=got, fix="see: posert doctor")
+    return list(settings.gpus)
+
+
+def _best(inputs: Sequence[str], settings: RunSettings, gpus_: int) -> int:
+    """As many as the GPUs keep busy: one each, more where they decode for themselves."""
+    if not gpus_:
+        return 1
+    videos = sum(not is_address(name) and not is_picture(name) for name in inputs)
+    if not _decodes_there(settings):
+        return gpus_
+    return gpus_ * max(1, min(_PROCESSES_A_GPU, videos // (gpus_ * _STREAMS_A_PROCESS)))
+
+
+def _decodes_there(settings: RunSettings) -> bool:
+    """Whether pictures are likely to stay on the GPU; only the engine knows for sure."""
+    if settings.io not in ("auto", "nvcodec") or settings.form == "maps":
+        return False
+    return find_spec("pycuda") is not None and why_not("nvcodec", "file") is None
+
+
+def _needs_one(settings: RunSettings) -> str:
+    """What of all sources together only one process can make, in words."""
+    if settings.tile is not None:
+        return "wall of all sources (--tile)"
+    return "contact sheet (--contact-sheet)" if settings.contact_sheet is not None else ""
+
+
+def _size(name: str) -> int:
+    """Bytes of a file; 0 of a live source, and of what is not there."""
+    if is_address(name):
+        return 0
+    try:
+        return Path(name).stat().st_size
+    except (OSError, ValueError):
+        return 0
