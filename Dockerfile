@@ -3,7 +3,7 @@
 ARG DEBIAN=debian:bookworm-20260918-slim
 ARG TENSORRT=nvcr.io/nvidia/tensorrt:25.10-py3
 ARG JETPACK=nvcr.io/nvidia/l4t-jetpack:r36.4.0
-ARG VERSION=0.3.0
+ARG VERSION=0.4.0
 ARG UID=1000
 
 # The wheel is the same for all: nothing in it is compiled.
