@@ -29,7 +29,10 @@ def main(handle: int) -> None:
     task = link.receive()
     if isinstance(task, Task):
         _log_to(link, task.levels)
-        _work(link, task)
+        try:
+            _work(link, task)
+        except PosertError:  # of the link alone: the run is gone, and all files are complete
+            return
 
 
 def _work(link: Link, task: Task) -> None:
