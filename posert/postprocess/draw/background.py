@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from posert.postprocess.draw.heads import body, find_head, head_radius
+from posert.postprocess.draw.heads import body, find_head, usual_radius
 from posert.postprocess.draw.parts import part
 from posert.postprocess.draw.points import SHIFT, Point, fixed, found_in
 from posert.postprocess.topology import Topology
@@ -40,8 +40,7 @@ def _cover(mask: npt.NDArray[np.uint8], keypoints: Float32, topology: Topology) 
     found, parts = found_in(keypoints), body(topology)
     if not found.any():
         return
-    least = _LEAST * min(mask.shape)
-    unit = head_radius(keypoints, parts, least)
+    unit = max(_LEAST * min(mask.shape), usual_radius(keypoints, parts))
     points = fixed(keypoints, found)
     thickness = max(1, round(_LIMB * unit))
     for a, b in topology.links:
@@ -55,10 +54,10 @@ def _cover(mask: npt.NDArray[np.uint8], keypoints: Float32, topology: Topology) 
         cv2.polylines(mask, [hull], True, 255, thickness, cv2.LINE_8, SHIFT)
     for point in _those(points, topology, _ENDS):
         _circle(mask, point, _END * unit)
-    head = find_head(keypoints, parts, least)
+    head = find_head(keypoints, parts, unit)
     if head is not None and found[parts.face + parts.neck + parts.shoulders].any():
-        x, y, radius = head
-        _circle(mask, (round(x * 2**SHIFT), round(y * 2**SHIFT)), _HEAD * radius)
+        centre = (round(head.x * 2**SHIFT), round(head.y * 2**SHIFT))
+        _circle(mask, centre, _HEAD * head.radius)
 
 
 def _those(points: list[Point | None], topology: Topology, names: frozenset[str]) -> list[Point]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from posert.errors import ConfigError
-from posert.postprocess.draw.heads import body, find_head
+from posert.postprocess.draw.heads import body, find_head, largest_radius
 from posert.postprocess.topology import Topology
 from posert.types import Image, People
 
@@ -20,7 +20,7 @@ _LINGERS_S: Final = 0.5  # a head that the network loses stays blurred where it 
 _GROWS: Final = 1.0  # of its radius a second, as it may have moved
 
 
-class _Head(NamedTuple):
+class _Blurred(NamedTuple):
     x: float  # pixels
     y: float
     radius: float
@@ -43,14 +43,17 @@ class FaceBlur:
                 got=", ".join(topology.keypoints[:5]),
                 expected="a nose, eyes, ears, a neck or shoulders",
             )
-        self._heads: list[_Head] = []
+        self._heads: list[_Blurred] = []
         self._size = (0, 0)
 
     def blur(self, canvas: Image, people: People, time_s: float) -> None:
         """Blurs, on ``canvas``, all heads of ``people`` and those lost a moment ago."""
         least = _LEAST * min(canvas.shape[:2])
-        circles = [find_head(keypoints, self._body, least) for keypoints in people.keypoints]
-        now = [_Head(x, y, _MARGIN * r, time_s) for x, y, r in filter(None, circles)]
+        heads = [
+            find_head(keypoints, self._body, max(least, largest_radius(keypoints, self._body)))
+            for keypoints in people.keypoints
+        ]
+        now = [_Blurred(x, y, _MARGIN * r, time_s) for x, y, r in filter(None, heads)]
         if self._size != canvas.shape[:2]:
             self._size, self._heads = canvas.shape[:2], []
         self._heads = now + [old for old in self._heads if _is_lost(old, now, time_s)]
@@ -59,7 +62,7 @@ class FaceBlur:
             _pixelate(canvas, head.x, head.y, grown)
 
 
-def _is_lost(old: _Head, now: list[_Head], time_s: float) -> bool:
+def _is_lost(old: _Blurred, now: list[_Blurred], time_s: float) -> bool:
     """No head is where this one was, and it was there a moment ago."""
     if not 0 < time_s - old.seen_s <= _LINGERS_S:
         return False

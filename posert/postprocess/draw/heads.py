@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,17 @@ _FAR_CM: Final = {
 }
 
 
+_USUAL: Final = 0.7  # quantile: some distances are always seen at an angle
+
+
+class Head(NamedTuple):
+    """A circle, pixels."""
+
+    x: float
+    y: float
+    radius: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Lengths:
     """Pairs of keypoints and what their distance says of the head."""
@@ -45,10 +56,11 @@ class Lengths:
     b: Int64
     radii: Float32  # (N,) head radii in a pixel of distance
 
-    def largest(self, xy: Float32) -> float:
-        """The head's radius in pixels as its pairs in (C, 2) say at most; 0: no pair is there."""
+    def say(self, keypoints: Float32) -> Float32:
+        """(n,) pixels of a head's radius, as each pair that was found of (C, 3) has it."""
+        xy = keypoints[:, :2]
         apart = np.hypot(*(xy[self.a] - xy[self.b]).T) * self.radii
-        return float(np.nanmax(apart, initial=0.0))
+        return np.asarray(apart[np.isfinite(apart)], np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,8 +98,26 @@ def body(topology: Topology) -> Body:
     )
 
 
-def find_head(keypoints: Float32, body: Body, least_px: float) -> tuple[float, float, float] | None:
-    """x, y and radius in pixels of the circle around the head of a person (C, 3).
+def largest_radius(keypoints: Float32, body: Body) -> float:
+    """Pixels of a head's radius as the keypoints (C, 3) say at most; 0: they say nothing.
+
+    What is near the head counts before what is far: limbs may be those of others.
+    """
+    for lengths in (body.near, body.far):
+        radii = lengths.say(keypoints)
+        if len(radii):
+            return float(radii.max())
+    return 0.0
+
+
+def usual_radius(keypoints: Float32, body: Body) -> float:
+    """Pixels of a head's radius as most keypoints (C, 3) say: one that is wrong does not matter."""
+    radii = np.concatenate([body.near.say(keypoints), body.far.say(keypoints)])
+    return float(np.quantile(radii, _USUAL)) if len(radii) else 0.0
+
+
+def find_head(keypoints: Float32, body: Body, radius: float) -> Head | None:
+    """The circle around the head of a person (C, 3), whose head has so many pixels of radius.
 
     From the face if any of it was found; else above neck and shoulders, and wider; else above all
     that was found, and much wider. None: nothing was found.
@@ -96,25 +126,18 @@ def find_head(keypoints: Float32, body: Body, least_px: float) -> tuple[float, f
     if not found.any():
         return None
     xy = np.where(found[:, None], keypoints[:, :2], np.nan)
-    radius = head_radius(xy, body, least_px)
     face = xy[body.face][found[body.face]]
     if len(face):
-        centre = (face.min(axis=0) + face.max(axis=0)) / 2
-        reach = float(np.hypot(*(face - centre).T).max())
-        return float(centre[0]), float(centre[1]), max(radius, 1.3 * reach)
+        x, y = (face.min(axis=0) + face.max(axis=0)) / 2
+        reach = float(np.hypot(*(face - (x, y)).T).max())
+        return Head(float(x), float(y), max(radius, 1.3 * reach))
     base = _middle(xy, body.neck, body.shoulders)
     if base is not None:
-        hips = _middle(xy, body.hips)
-        x, y = base + 1.6 * radius * _up(base, hips)
-        return float(x), float(y), 1.4 * radius
+        x, y = base + 1.6 * radius * _up(base, _middle(xy, body.hips))
+        return Head(float(x), float(y), 1.4 * radius)
     low, high = np.nanmin(xy, axis=0), np.nanmax(xy, axis=0)
-    extent = max(float((high - low).max()), 2 * least_px)
-    return float((low[0] + high[0]) / 2), float(low[1] - 0.4 * extent), 0.6 * extent
-
-
-def head_radius(xy: Float32, body: Body, least_px: float) -> float:
-    """Pixels of 15 cm at the person whose keypoints are (C, 2+), NaN where they were not found."""
-    return max(body.near.largest(xy[:, :2]) or body.far.largest(xy[:, :2]), least_px)
+    extent = max(float((high - low).max()), 2 * radius)
+    return Head(float(low[0] + high[0]) / 2, float(low[1]) - 0.4 * extent, 0.6 * extent)
 
 
 def _middle(xy: Float32, *groups: list[int]) -> Float32 | None:

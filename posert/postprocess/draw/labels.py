@@ -29,9 +29,11 @@ def draw_boxes(canvas: Image, people: People) -> None:
             cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, stroke, cv2.LINE_AA, SHIFT)
 
 
-def draw_names(canvas: Image, people: People, topology: Topology, style: DrawStyle) -> None:
-    """The name beside each keypoint found, as long as there is room: no word hides another."""
-    letters, places = Lettering.of(canvas, _SMALL), Places()
+def draw_names(
+    canvas: Image, people: People, topology: Topology, style: DrawStyle, places: Places
+) -> None:
+    """The name beside each keypoint found, where ``places`` has room: no word hides another."""
+    letters = Lettering.of(canvas, _SMALL)
     names = [name.replace("_", " ") for name in topology.keypoints]
     for keypoints in people.keypoints:
         found = found_in(keypoints)
@@ -43,7 +45,7 @@ def draw_names(canvas: Image, people: People, topology: Topology, style: DrawSty
                 _write_beside(canvas, letters, places, name, x, y, gap)
 
 
-def draw_labels(canvas: Image, people: People, style: DrawStyle) -> None:
+def draw_labels(canvas: Image, people: People, style: DrawStyle, places: Places) -> None:
     """Above each person the id, once there is one, and beside a box the score."""
     letters = Lettering.of(canvas)
     for number, keypoints in enumerate(people.keypoints):
@@ -55,7 +57,9 @@ def draw_labels(canvas: Image, people: People, style: DrawStyle) -> None:
         width, height = letters.size(text)
         left = low[0] if style.boxes else (low[0] + high[0] - width) / 2
         colour = bright(person_colour(people, number))
-        letters.write(canvas, text, left, low[1] - height - 2, colour)
+        top = low[1] - height - 2
+        places.take((round(left), round(top), round(left) + width, round(top) + height))
+        letters.write(canvas, text, left, top, colour)
 
 
 def _words(people: People, number: int, style: DrawStyle) -> list[str]:
@@ -78,7 +82,8 @@ def _write_beside(
         (x - width / 2, y + gap),
         (x - width / 2, y - gap - height),
     ):
-        if places.take((round(left), round(top), round(left) + width, round(top) + height)):
+        box = (round(left), round(top), round(left) + width, round(top) + height)
+        if places.take_if_free(box):
             letters.write(canvas, name, left, top, WHITE)
             return
 

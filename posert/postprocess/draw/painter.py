@@ -9,6 +9,7 @@ from posert.postprocess.draw.faces import FaceBlur
 from posert.postprocess.draw.labels import draw_boxes, draw_labels, draw_names
 from posert.postprocess.draw.skeleton import draw_skeletons
 from posert.postprocess.draw.style import DrawStyle
+from posert.postprocess.draw.text import Places
 from posert.postprocess.draw.trails import Trails
 from posert.postprocess.topology import Topology
 from posert.types import Image, People
@@ -44,10 +45,11 @@ class Painter:
         if style.boxes:
             draw_boxes(canvas, people)
         draw_skeletons(canvas, people, self._topology, style)
-        if style.names:
-            draw_names(canvas, people, self._topology, style)
+        places = Places()
         if style.ids or style.boxes:
-            draw_labels(canvas, people, style)
+            draw_labels(canvas, people, style, places)
+        if style.names:
+            draw_names(canvas, people, self._topology, style, places)
         return canvas
 
     def _ground(self, image: Image, people: People, time_s: float) -> Image:

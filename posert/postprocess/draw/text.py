@@ -68,7 +68,11 @@ def _stamp(text: str, letters: Lettering) -> tuple[Alpha, Alpha]:
     shade = cv2.dilate(plane, kernel)
     x, y, w, h = cv2.boundingRect(shade)
     cut = np.s_[y : y + h, x : x + w, None]
-    return plane[cut].astype(np.float32) / 255, shade[cut].astype(np.float32) / 255
+    return _alpha(plane[cut]), _alpha(shade[cut])
+
+
+def _alpha(plane: npt.ArrayLike) -> Alpha:
+    return np.asarray(plane, np.float32) / np.float32(255)
 
 
 @dataclass(slots=True)
@@ -77,13 +81,15 @@ class Places:
 
     _taken: list[Box] = field(default_factory=list)
 
-    def take(self, box: Box) -> bool:
+    def take(self, box: Box) -> None:
+        """A word is there, whatever else is."""
+        self._taken.append(box)
+
+    def take_if_free(self, box: Box) -> bool:
         """Takes ``box``; False: another word is there."""
-        if self._taken:
-            taken: npt.NDArray[np.int64] = np.array(self._taken)
-            apart = (taken[:, 2] <= box[0]) | (taken[:, 0] >= box[2])
-            apart |= (taken[:, 3] <= box[1]) | (taken[:, 1] >= box[3])
-            if not apart.all():
+        left, top, right, bottom = box
+        for x0, y0, x1, y1 in self._taken:
+            if x0 < right and left < x1 and y0 < bottom and top < y1:
                 return False
         self._taken.append(box)
         return True
