@@ -1,0 +1,93 @@
+"""One measurement: rounds in which stages and whole runs take turns."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from posert.bench.environment import environment
+from posert.bench.plan import Plan
+from posert.bench.results import Bench, Kind, RunCost, StageCost, median_of
+from posert.bench.stages import Decoded, decode, other_stages
+from posert.bench.whole import Ran, cost_of, run_files, run_made
+from posert.errors import InputError
+from posert.pose import Pose
+from posert.runtime.cores import usable_cores
+from posert.runtime.sources.addresses import is_address
+from posert.runtime.sources.inputs import is_picture
+from posert.settings import RunSettings
+
+FULL: Final = 0.9  # of the frames that live sources offer; with less delivered, a stage is full
+_DOUBLED: Final = tuple(2**n for n in range(11))
+
+
+def bench(clip: Path, settings: RunSettings, plan: Plan | None = None) -> Bench:
+    """Measures ``plan`` on a video file.
+
+    Raises:
+        InputError: the clip is no video file or has no frames.
+        PosertError: a stage failed.
+    """
+    plan = plan or Plan()
+    if is_picture(str(clip)) or is_address(str(clip)):
+        raise InputError(f"{clip}: is no video", expected="a video file")
+    pose = Pose(**vars(settings))
+    stages: list[list[StageCost]] = []
+    runs: list[RunCost] = []
+    for _ in range(plan.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            cost, decoded = decode(clip, pose, settings, plan.frames)
+            alone = [cost, *other_stages(decoded, pose, settings, plan, Path(folder))]
+            stages.append(alone)
+            if plan.kinds == ("files",):  # what is not needed is not to count as a run's memory
+                decoded = replace(decoded, frames=[])
+            for kind in plan.kinds:
+                running = partial(_run, kind, clip, decoded, pose, settings, plan, Path(folder))
+                runs += _over_streams(plan, kind, alone, pose, running)
+    return Bench(
+        clip=clip.name,
+        size=(decoded.info.width, decoded.info.height),
+        frames=plan.frames,
+        rounds=plan.rounds,
+        model=pose.card.name,
+        engine=pose.engine.name,
+        input_size=pose.estimator.size,
+        cores=usable_cores(),
+        processes=settings.processes,
+        stages=tuple(median_of(same) for same in zip(*stages, strict=True)),
+        runs=tuple(median_of(same) for same in _same(runs)),
+        environment=environment(),
+    )
+
+
+def _run(
+    kind: Kind, clip: Path, decoded: Decoded, pose: Pose, settings: RunSettings, plan: Plan,
+    folder: Path, streams: int,
+) -> Ran:  # fmt: skip
+    if kind == "files":
+        return run_files(clip, settings, plan, streams, folder)
+    return run_made(kind, decoded, pose, settings, plan, streams, folder)
+
+
+def _over_streams(
+    plan: Plan, kind: Kind, alone: list[StageCost], pose: Pose, running: Callable[[int], Ran]
+) -> Iterator[RunCost]:
+    """The counts asked for; of live sources, where none are, doubled until two were too many."""
+    search = kind == "live" and plan.streams is None
+    too_many = 0
+    for streams in _DOUBLED if search else plan.streams or (1,):
+        cost = cost_of(running(streams), kind, plan, streams, alone, pose)
+        yield cost
+        too_many += cost.frames_per_second < FULL * (cost.offered_fps or 0.0)
+        if search and too_many == 2:
+            return
+
+
+def _same(runs: list[RunCost]) -> Iterator[list[RunCost]]:
+    """Those of all rounds that are of one kind and number of streams, together."""
+    for key in dict.fromkeys((run.kind, run.streams) for run in runs):
+        yield [run for run in runs if (run.kind, run.streams) == key]

@@ -1,0 +1,32 @@
+"""Whether frames/s grow with the streams until a stage is full, and stay there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from posert.bench.results import RunCost
+
+_LINEAR: Final = 0.1  # how far off the line, or the level, is still on it
+
+
+def scaling(runs: Sequence[RunCost]) -> Iterator[str]:
+    """One line a kind of run that had several stream counts."""
+    for kind in dict.fromkeys(run.kind for run in runs):
+        same = sorted((run for run in runs if run.kind == kind), key=lambda run: run.streams)
+        if len(same) > 1:
+            yield f"{kind}: {_told(same)}"
+
+
+def _told(runs: Sequence[RunCost]) -> str:
+    one = runs[0].frames_per_second / runs[0].streams
+    linear = [run for run in runs if run.frames_per_second >= (1 - _LINEAR) * one * run.streams]
+    full = [run for run in runs if run not in linear]
+    grows = f"frames/s grow with the streams to {linear[-1].streams}"
+    if not full:
+        return f"{grows}, the most tried"
+    rates = [run.frames_per_second for run in full]
+    spread = max(rates) / min(rates) - 1
+    level = f"{min(rates):.0f} to {max(rates):.0f}" if len(rates) > 1 else f"{rates[0]:.0f}"
+    flat = "flat" if spread <= _LINEAR else "not flat"
+    return f"{grows}, then {level} frames/s ({flat}) to {full[-1].streams}"

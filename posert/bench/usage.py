@@ -1,0 +1,89 @@
+"""What a run takes of the machine: cores, memory, and of GPUs what their driver tells."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from posert.bench.nvml import Nvml, Sample
+from posert.bench.results import GpuUse
+
+_EVERY_S: Final = 0.05
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(slots=True)
+class Usage:
+    """Complete once the run is over."""
+
+    seconds: float = 0.0
+    cores: float = 0.0  # CPU seconds a second
+    peak_memory_mb: float = 0.0
+    gpus: tuple[GpuUse, ...] = ()
+
+
+@contextmanager
+def watched() -> Iterator[Usage]:
+    """What is used until the end of the block, by this process and those that it starts."""
+    usage, ended = Usage(), threading.Event()
+    samples: list[list[Sample]] = []
+
+    def sample() -> None:
+        with Nvml.opened() as nvml:
+            while True:
+                usage.peak_memory_mb = max(usage.peak_memory_mb, memory_mb())
+                samples.append(nvml.samples())
+                if ended.wait(_EVERY_S):
+                    return
+
+    thread = threading.Thread(target=sample, name="usage", daemon=True)
+    began, used = time.perf_counter(), _cpu_s()
+    thread.start()
+    try:
+        yield usage
+    finally:
+        usage.seconds = time.perf_counter() - began
+        usage.cores = (_cpu_s() - used) / usage.seconds
+        ended.set()
+        thread.join()
+        usage.gpus = tuple(map(_use, zip(*samples, strict=True)))
+
+
+def memory_mb() -> float:
+    """Resident memory of this process and its children, MB; shared pages count in each."""
+    children = [child.pid for child in multiprocessing.active_children() if child.pid]
+    return sum(map(_resident, (os.getpid(), *children))) * _PAGE / 1e6
+
+
+def _resident(pid: int) -> int:
+    """Pages."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):  # it has just ended
+        return 0
+
+
+def _cpu_s() -> float:
+    """CPU seconds so far, of children those that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def _use(samples: tuple[Sample, ...]) -> GpuUse:
+    """One GPU over a run."""
+    return GpuUse(
+        samples[0].name,
+        max(sample.memory_mb for sample in samples),
+        float(np.mean([sample.busy for sample in samples])),
+        float(np.mean([sample.decoder_busy for sample in samples])),
+    )

@@ -1,0 +1,169 @@
+"""Whole runs: of files as ``posert run`` takes them, and of made-up sources."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from posert.bench.made import Camera, Predecoded
+from posert.bench.plan import Plan
+from posert.bench.results import Kind, RunCost, Spread, StageCost
+from posert.bench.stages import Decoded
+from posert.bench.usage import Usage, watched
+from posert.errors import EngineError
+from posert.jobs import Shared, Work, make_job
+from posert.pose import Pose
+from posert.running import _SWITCH_S, _on_device, _switching_every, run_settings
+from posert.runtime.cores import usable_cores
+from posert.runtime.engine import device_engine, on_cpu
+from posert.runtime.pipeline import Stages, process
+from posert.runtime.sinks import data_sinks
+from posert.runtime.sources.source import Source, Span
+from posert.runtime.stream import Job, Tally
+from posert.settings import RunSettings, SourceSettings
+
+# what is done to a frame of each kind of run, decoding and writing aside
+_ALWAYS: Final = frozenset({"engine", "parse", "track", "smooth"})
+_DATA: Final = frozenset({"data"})
+_VIDEO: Final = frozenset({"draw", "encode"})
+
+
+@dataclass(slots=True)
+class Ran:
+    """What a run came to."""
+
+    tallies: list[Tally]
+    usage: Usage
+    arrivals: list[float] = field(default_factory=list)  # when each frame was done, seconds
+
+    @property
+    def frames(self) -> int:
+        return sum(tally.frames for tally in self.tallies)
+
+
+def run_files(clip: Path, settings: RunSettings, plan: Plan, streams: int, folder: Path) -> Ran:
+    """``posert run`` of one clip under so many names, to videos or to JSON lines."""
+    names = [folder / f"{n + 1}{clip.suffix}" for n in range(streams)]
+    for name in names:
+        if not name.is_symlink():
+            name.symlink_to(clip.absolute())
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    chosen = replace(
+        settings,
+        max_frames=plan.each("files", streams),
+        at_once=settings.at_once or streams,
+        jsonl=out / "people.jsonl" if plan.data_only else None,
+        output=None if plan.data_only else out,
+    )
+    arrivals: list[float] = []
+    with watched() as usage:
+        report = run_settings(
+            list(map(str, names)), chosen, threading.Event(),
+            lambda tally: arrivals.append(time.perf_counter()),
+        )  # fmt: skip
+    if report.failure is not None:
+        raise report.failure
+    usage.seconds = report.seconds  # the model was loaded before
+    return Ran(list(report.sources), usage, arrivals)
+
+
+def run_made(
+    kind: Kind, decoded: Decoded, pose: Pose, settings: RunSettings, plan: Plan, streams: int,
+    folder: Path,
+) -> Ran:  # fmt: skip
+    """So many made-up sources; the rest is as in ``posert run``."""
+    sources = _made(kind, decoded, plan, streams)
+    ran = Ran([Tally(source.info.name, live=source.info.live) for source in sources], Usage())
+    shared = Shared(settings, pose.topology, settings.reading, threading.Event())
+    jobs = [
+        _job(n, source, tally, None if plan.data_only else folder / f"made-{n}.mp4", shared)
+        for n, (source, tally) in enumerate(zip(sources, ran.tallies, strict=True))
+    ]
+    with ExitStack() as files:
+        data = folder / "made.jsonl" if plan.data_only else None
+        sinks = data_sinks(pose.topology, jsonl=data)
+        for sink in sinks:
+            files.callback(sink.close)
+        stages = Stages(pose.estimator, sinks, settings.at_once or streams,
+                        workers=settings.workers, max_latency_s=settings.max_latency)  # fmt: skip
+        if device_engine(pose.engine) is not None:
+            stages = _on_device(stages, settings)
+            stages = replace(stages, at_once=settings.at_once or streams)
+            files.enter_context(_switching_every(_SWITCH_S))
+        ran.usage = files.enter_context(watched())
+        process(
+            jobs, Span(max_frames=plan.each(kind, streams)), stages, shared.stop,
+            lambda tally: ran.arrivals.append(time.perf_counter()),
+        )  # fmt: skip
+    return ran
+
+
+def cost_of(
+    ran: Ran, kind: Kind, plan: Plan, streams: int, alone: list[StageCost], pose: Pose
+) -> RunCost:
+    """What a run came to, beside the stages alone of the same round."""
+    for tally in ran.tallies:
+        if tally.error is not None:
+            raise tally.error
+    offered = streams * plan.rate if kind == "live" else None
+    if offered is not None:
+        fps = offered * ran.frames / (streams * plan.each(kind, streams))
+    else:
+        fps = ran.frames / ran.usage.seconds
+    ideal = ideal_fps(kind, alone, pose, data_only=plan.data_only)
+    engine = best_engine(alone, pose)
+    return RunCost(
+        kind=kind,
+        streams=streams,
+        frames=ran.frames,
+        frames_per_second=fps,
+        ideal_fps=ideal,
+        ratio=fps / ideal,
+        offered_fps=offered,
+        dropped=sum(tally.dropped for tally in ran.tallies),
+        interval=Spread.of(np.diff(ran.arrivals).tolist()) or Spread(0.0, 0.0, 0.0),
+        latency=Spread.of(list(chain.from_iterable(tally.ages_s for tally in ran.tallies))),
+        cores_used=ran.usage.cores,
+        engine_busy=fps / engine.frames_per_second,
+        peak_memory_mb=ran.usage.peak_memory_mb,
+        gpus=ran.usage.gpus,
+    )
+
+
+def ideal_fps(kind: Kind, alone: list[StageCost], pose: Pose, *, data_only: bool) -> float:
+    """Cores over the CPU seconds a frame of all stages; no more than a GPU's engine does alone."""
+    counted = _ALWAYS | (_DATA if data_only else _VIDEO)
+    counted |= {"decode"} if kind == "files" else set()
+    engine = best_engine(alone, pose)
+    used = [cost for cost in alone if cost.stage in counted and cost.stage != "engine"]
+    ideal = 1e3 * usable_cores() / sum(cost.cpu_ms for cost in (*used, engine))
+    return ideal if on_cpu(pose.engine) else min(ideal, engine.frames_per_second)
+
+
+def best_engine(alone: list[StageCost], pose: Pose) -> StageCost:
+    """The engine with the batch that serves it best, as a run of many streams uses it."""
+    for cost in alone:
+        if cost.stage == "engine" and cost.batch == pose.engine.batch:
+            return cost
+    raise EngineError(f"{pose.engine.name}: its batch of {pose.engine.batch} was not measured")
+
+
+def _made(kind: Kind, decoded: Decoded, plan: Plan, streams: int) -> list[Source]:
+    if kind == "predecoded":
+        return [Predecoded(f"{kind} {n}", decoded) for n in range(streams)]
+    each = plan.each(kind, streams)
+    return [Camera(f"{kind} {n}", decoded, plan.rate, each, n / streams) for n in range(streams)]
+
+
+def _job(number: int, source: Source, tally: Tally, output: Path | None, shared: Shared) -> Job:
+    """As of a run, but that its source is there already."""
+    work = Work(number, SourceSettings(source.info.name), tally, output)
+    return replace(make_job(work, shared), open=lambda: source)
