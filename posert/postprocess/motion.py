@@ -71,18 +71,19 @@ class Tracks:
         shift = self.velocity * lasts.astype(np.float32)[:, None]
         return np.asarray(self.xy + shift[:, None, :])
 
-    def found(self, rows: Rows, xy: Float32, area: Float32, now: float) -> None:
+    def found(self, rows: Rows, xy: Float32, area: Float32, near: Float32, now: float) -> None:
         """The people of ``rows`` (R,) are at ``xy`` (R, C, 2) now, seen as large as ``area``.
 
-        What was not found of them moves with the rest, for a while.
+        ``near`` (R, C) 0..1 says how near each keypoint is to where it was expected. The others
+        say little about the person's movement: they may be someone else's. What was not found
+        moves with the rest, for a while.
         """
         old, passed = self.xy[rows], now - self.seen_s[rows]
-        moved = xy - old
-        shared = np.isfinite(moved[:, :, 0])
-        count = shared.sum(axis=1)
-        mean = np.where(shared[:, :, None], moved, np.float32(0)).sum(axis=1)
-        mean /= np.maximum(count, 1).astype(np.float32)[:, None]
-        self._move(rows, mean, count, passed)
+        moved = np.where(near[:, :, None] > 0, xy - old, np.float32(0))
+        agreeing = near.sum(axis=1)
+        moved *= near[:, :, None]
+        mean = moved.sum(axis=1) / np.maximum(agreeing, np.float32(0.1))[:, None]
+        self._move(rows, mean, agreeing, passed)
 
         here = np.isfinite(xy[:, :, 0])
         found_s = np.where(here, now, self.found_s[rows])
@@ -95,10 +96,10 @@ class Tracks:
         self.seen_s[rows] = now
         self.hits[rows] += 1
 
-    def _move(self, rows: Rows, mean: Float32, count: Int64, passed: Float64) -> None:
+    def _move(self, rows: Rows, mean: Float32, agreeing: Float32, passed: Float64) -> None:
         """New speeds of ``rows`` from how far (R, 2) they came in ``passed`` (R,) seconds."""
         weight = np.maximum(-np.expm1(-passed / _SPEED_S), 1 / self.hits[rows])
-        weight[(count == 0) | (passed <= 0)] = 0  # nothing to tell a speed by
+        weight[(agreeing < 0.5) | (passed <= 0)] = 0  # nothing to tell a speed by
         speed = mean / np.maximum(passed, 1e-6).astype(np.float32)[:, None]
         before = self.velocity[rows]
         self.velocity[rows] = before + weight.astype(np.float32)[:, None] * (speed - before)

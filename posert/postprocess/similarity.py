@@ -43,26 +43,31 @@ def areas(xy: Float32) -> Float32:
     return area
 
 
-def similarities(a: Float32, b: Float32, area: Float32, sigmas: Float32) -> Float32:
-    """(A, B) 0..1, how alike each of people (A, C, 2) is to each of (B, C, 2).
+def closeness(a: Float32, b: Float32, area: Float32, sigmas: Float32) -> Float32:
+    """(A, B, C) 0..1, how near each keypoint of people (A, C, 2) is to that of each of (B, C, 2).
 
     Args:
         a: x and y, NaN where not found.
         b: The others.
         area: (A, B) px^2, the size by which a distance counts.
-        sigmas: (C,) or (A, 1, C), see `keypoint_sigmas`.
+        sigmas: (C,), see `keypoint_sigmas`.
 
-    The mean is over the keypoints found in both, and over one more that counts as 0: of two that
-    share n keypoints the most is n / (n + 1), so that few do not outweigh many.
+    A keypoint that either has not is 0.
     """
     dx = a[:, None, :, 0] - b[None, :, :, 0]
     dy = a[:, None, :, 1] - b[None, :, :, 1]
     dx *= dx
     dy *= dy
     dx += dy
-    dx *= (-0.125 / (sigmas * sigmas)) / area[:, :, None]
+    dx *= -0.125 / (sigmas * sigmas)
+    dx /= area[:, :, None]
     np.exp(dx, out=dx)
-    alike = np.fmax(dx, 0).sum(axis=2)  # fmax: a NaN is nothing
-    found_a, found_b = (np.isfinite(p[:, :, 0]).astype(np.float32) for p in (a, b))
-    shared = found_a @ found_b.T
-    return np.asarray(alike / (shared + 1))
+    near: Float32 = np.fmax(dx, np.float32(0))  # fmax: a NaN is nothing
+    return near
+
+
+def shared(a: Float32, b: Float32) -> Float32:
+    """(A, B) how many keypoints were found in both of people (A, C, 2) and (B, C, 2)."""
+    found_a, found_b = (np.isfinite(xy[:, :, 0]).astype(np.float32) for xy in (a, b))
+    both: Float32 = found_a @ found_b.T
+    return both

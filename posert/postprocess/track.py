@@ -2,7 +2,7 @@
 
 Every person of a frame is held against where everyone followed should be by now (constant speed,
 slowing down while out of sight). Those seen in the last frame are served first, then those out of
-sight, each time by the assignment of the greatest summed similarity. docs/tracking.md states the
+sight, each time by the assignment in which the most keypoints agree. docs/tracking.md states the
 rules and what they cannot do.
 
 Sources: SORT (Bewley et al., "Simple online and realtime tracking", ICIP 2016) for prediction,
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from posert.postprocess.motion import Rows, Tracks
-from posert.postprocess.similarity import areas, keypoint_sigmas, similarities
+from posert.postprocess.similarity import areas, closeness, keypoint_sigmas, shared
 from posert.postprocess.topology import Topology
 from posert.types import Float32, People
 
@@ -69,8 +69,8 @@ class Tracker:
         self._forget(time_s)
         xy = people.keypoints[:, :, :2]
         area = areas(xy)
-        rows, columns = self._matched(xy, area, time_s)
-        self._tracks.found(rows, xy[columns], area[columns], time_s)
+        rows, columns, near = self._matched(xy, area, time_s)
+        self._tracks.found(rows, xy[columns], area[columns], near, time_s)
         new = np.array(np.isfinite(xy[:, :, 0]).any(axis=1))
         new[columns] = False
         fresh = np.flatnonzero(new)
@@ -97,16 +97,22 @@ class Tracker:
     def _unsure_s(self) -> float:
         return min(_UNSURE_S, self.settings.max_age_s)
 
-    def _matched(self, xy: Float32, area: Float32, now: float) -> tuple[Rows, Rows]:
-        """Which tracks (R,) are which people (R,)."""
+    def _matched(self, xy: Float32, area: Float32, now: float) -> tuple[Rows, Rows, Float32]:
+        """Which tracks (R,) are which people (R,), and how near each keypoint is (R, C)."""
         tracks = self._tracks
-        if not len(tracks) or not len(xy):
-            return np.empty(0, np.intp), np.empty(0, np.intp)
+        expected = tracks.predicted(now)
         wide = (1 + self.settings.drift_per_s * (now - tracks.seen_s)) ** 2
         size = np.maximum(tracks.area[:, None], area) * wide.astype(np.float32)[:, None]
-        table = similarities(tracks.predicted(now), xy, size, self._sigmas)
-        table[table < self.settings.least_similarity] = 0
-        in_sight = tracks.seen_s >= self._time_s
+        near = closeness(expected, xy, size, self._sigmas)
+        agreeing = near.sum(axis=2)
+        similarity = agreeing / (shared(expected, xy) + 1)
+        table = np.where(similarity < self.settings.least_similarity, np.float32(0), agreeing)
+        rows, columns = self._pairs(table)
+        return rows, columns, near[rows, columns]
+
+    def _pairs(self, table: Float32) -> tuple[Rows, Rows]:
+        """Best for those seen in the last frame; those out of sight have what is left."""
+        in_sight = self._tracks.seen_s >= self._time_s
         if in_sight.all():
             return best_pairs(table)
         hidden = np.where(in_sight[:, None], np.float32(0), table)

@@ -161,7 +161,7 @@ def test_those_who_are_gone_leave_nothing() -> None:
 )
 def test_settings_that_cannot_be(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} is .*: expected"):
-        TrackSettings(**{name: value})
+        TrackSettings(**{name: value})  # type: ignore[arg-type]
 
 
 def test_best_pairs_are_those_of_the_greatest_sum() -> None:
