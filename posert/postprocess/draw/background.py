@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from posert.postprocess.draw.heads import body, find_head, usual_radius
+from posert.postprocess.draw.heads import body, find_heads, usual_radius
 from posert.postprocess.draw.parts import part
 from posert.postprocess.draw.points import SHIFT, Point, fixed, found_in
 from posert.postprocess.topology import Topology
@@ -54,10 +54,10 @@ def _cover(mask: npt.NDArray[np.uint8], keypoints: Float32, topology: Topology) 
         cv2.polylines(mask, [hull], True, 255, thickness, cv2.LINE_8, SHIFT)
     for point in _those(points, topology, _ENDS):
         _circle(mask, point, _END * unit)
-    head = find_head(keypoints, parts, unit)
-    if head is not None and found[parts.face + parts.neck + parts.shoulders].any():
-        centre = (round(head.x * 2**SHIFT), round(head.y * 2**SHIFT))
-        _circle(mask, centre, _HEAD * head.radius)
+    if found[parts.face + parts.neck + parts.shoulders].any():
+        for head in find_heads(keypoints, parts, unit):
+            centre = (round(head.x * 2**SHIFT), round(head.y * 2**SHIFT))
+            _circle(mask, centre, _HEAD * head.radius)
 
 
 def _those(points: list[Point | None], topology: Topology, names: frozenset[str]) -> list[Point]:

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from posert.errors import ConfigError
-from posert.postprocess.draw.heads import body, find_head, largest_radius
+from posert.postprocess.draw.heads import Head, body, find_heads, safe_radius
 from posert.postprocess.topology import Topology
-from posert.types import Image, People
+from posert.types import Float32, Image, People
 
 _MARGIN: Final = 1.3  # of the head's radius: keypoints are off by some pixels
 _CELLS: Final = 5  # across a head: 8 cm each, more than the eyes are apart
@@ -43,23 +43,26 @@ class FaceBlur:
                 got=", ".join(topology.keypoints[:5]),
                 expected="a nose, eyes, ears, a neck or shoulders",
             )
-        self._heads: list[_Blurred] = []
+        self._blurred: list[_Blurred] = []
         self._size = (0, 0)
 
     def blur(self, canvas: Image, people: People, time_s: float) -> None:
         """Blurs, on ``canvas``, all heads of ``people`` and those lost a moment ago."""
         least = _LEAST * min(canvas.shape[:2])
-        heads = [
-            find_head(keypoints, self._body, max(least, largest_radius(keypoints, self._body)))
+        now = [
+            _Blurred(x, y, _MARGIN * radius, time_s)
             for keypoints in people.keypoints
+            for x, y, radius in self._heads_of(keypoints, least)
         ]
-        now = [_Blurred(x, y, _MARGIN * r, time_s) for x, y, r in filter(None, heads)]
         if self._size != canvas.shape[:2]:
-            self._size, self._heads = canvas.shape[:2], []
-        self._heads = now + [old for old in self._heads if _is_lost(old, now, time_s)]
-        for head in self._heads:
+            self._size, self._blurred = canvas.shape[:2], []
+        self._blurred = now + [old for old in self._blurred if _is_lost(old, now, time_s)]
+        for head in self._blurred:
             grown = head.radius * (1 + _GROWS * (time_s - head.seen_s))
             _pixelate(canvas, head.x, head.y, grown)
+
+    def _heads_of(self, keypoints: Float32, least: float) -> list[Head]:
+        return find_heads(keypoints, self._body, max(least, safe_radius(keypoints, self._body)))
 
 
 def _is_lost(old: _Blurred, now: list[_Blurred], time_s: float) -> bool:

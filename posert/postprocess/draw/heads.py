@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -38,6 +39,7 @@ _FAR_CM: Final = {
 
 
 _USUAL: Final = 0.7  # quantile: some distances are always seen at an angle
+_BELIEVED: Final = 1.6  # times the usual radius, the most
 
 
 class Head(NamedTuple):
@@ -98,16 +100,15 @@ def body(topology: Topology) -> Body:
     )
 
 
-def largest_radius(keypoints: Float32, body: Body) -> float:
-    """Pixels of a head's radius as the keypoints (C, 3) say at most; 0: they say nothing.
+def safe_radius(keypoints: Float32, body: Body) -> float:
+    """Pixels of a head's radius, rather too much, as keypoints (C, 3) say; 0: they say nothing.
 
-    What is near the head counts before what is far: limbs may be those of others.
+    The most that those near the head say, within reason: from behind, eyes and nose are found
+    anywhere, and what most of the body says holds them in bounds.
     """
-    for lengths in (body.near, body.far):
-        radii = lengths.say(keypoints)
-        if len(radii):
-            return float(radii.max())
-    return 0.0
+    usual = usual_radius(keypoints, body)
+    near = body.near.say(keypoints)
+    return min(max(usual, float(near.max(initial=0))), _BELIEVED * usual)
 
 
 def usual_radius(keypoints: Float32, body: Body) -> float:
@@ -116,28 +117,45 @@ def usual_radius(keypoints: Float32, body: Body) -> float:
     return float(np.quantile(radii, _USUAL)) if len(radii) else 0.0
 
 
-def find_head(keypoints: Float32, body: Body, radius: float) -> Head | None:
-    """The circle around the head of a person (C, 3), whose head has so many pixels of radius.
+def find_heads(keypoints: Float32, body: Body, radius: float) -> list[Head]:
+    """Circles around the head of a person (C, 3), whose head has so many pixels of radius.
 
-    From the face if any of it was found; else above neck and shoulders, and wider; else above all
-    that was found, and much wider. None: nothing was found.
+    From the face if any of it was found. From neck and shoulders, wider, where no face was found or
+    it is not where they say: either may be wrong. Else above all that was found, much wider.
     """
     found = found_in(keypoints)
-    if not found.any():
-        return None
     xy = np.where(found[:, None], keypoints[:, :2], np.nan)
-    face = xy[body.face][found[body.face]]
-    if len(face):
-        x, y = (face.min(axis=0) + face.max(axis=0)) / 2
-        reach = float(np.hypot(*(face - (x, y)).T).max())
-        return Head(float(x), float(y), max(radius, 1.3 * reach))
+    heads = [*_by_face(xy[body.face][found[body.face]], radius)]
+    for above in _by_neck(xy, body, radius):
+        if all(math.hypot(above.x - head.x, above.y - head.y) > head.radius for head in heads):
+            heads.append(above)
+    return heads or _by_extent(xy[found], radius)
+
+
+def _by_face(face: Float32, radius: float) -> list[Head]:
+    if not len(face):
+        return []
+    x, y = np.median(face, axis=0)
+    reach = float(np.hypot(*(face - (x, y)).T).max())
+    return [Head(float(x), float(y), min(max(radius, 1.3 * reach), 2 * radius))]
+
+
+def _by_neck(xy: Float32, body: Body, radius: float) -> list[Head]:
     base = _middle(xy, body.neck, body.shoulders)
-    if base is not None:
-        x, y = base + 1.6 * radius * _up(base, _middle(xy, body.hips))
-        return Head(float(x), float(y), 1.4 * radius)
-    low, high = np.nanmin(xy, axis=0), np.nanmax(xy, axis=0)
+    if base is None:
+        return []
+    height = 1.6 * min(radius, usual_radius(xy, body) or radius)
+    x, y = base + height * _up(base, _middle(xy, body.hips))
+    sure = np.isfinite(xy[body.neck + body.shoulders, 0]).sum() > 1
+    return [Head(float(x), float(y), (1.4 if sure else 2.2) * radius)]  # a shoulder is beside it
+
+
+def _by_extent(found: Float32, radius: float) -> list[Head]:
+    if not len(found):
+        return []
+    low, high = found.min(axis=0), found.max(axis=0)
     extent = max(float((high - low).max()), 2 * radius)
-    return Head(float(low[0] + high[0]) / 2, float(low[1]) - 0.4 * extent, 0.6 * extent)
+    return [Head(float(low[0] + high[0]) / 2, float(low[1]) - 0.4 * extent, 0.6 * extent)]
 
 
 def _middle(xy: Float32, *groups: list[int]) -> Float32 | None:

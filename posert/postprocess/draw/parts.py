@@ -32,4 +32,5 @@ def part(keypoint: str) -> Part:
     words = [word.lower() for word in _WORD.findall(keypoint)]
     side: Side = next((_SIDES[word] for word in words if word in _SIDES), "")
     known = [word for word in words if word in FACE or word in _BODY]
-    return Part((known or words or [""])[0], side)
+    others = [word for word in words if word not in _SIDES]
+    return Part((known or others or [""])[0], side)
