@@ -13,6 +13,7 @@ from posert.bench.environment import environment
 from posert.bench.plan import Plan
 from posert.bench.results import Bench, Kind, RunCost, StageCost, median_of
 from posert.bench.stages import Decoded, decode, other_stages
+from posert.bench.usage import give_back
 from posert.bench.whole import Ran, cost_of, run_files, run_made
 from posert.errors import InputError
 from posert.pose import Pose
@@ -68,6 +69,7 @@ def _run(
     kind: Kind, clip: Path, decoded: Decoded, pose: Pose, settings: RunSettings, plan: Plan,
     folder: Path, streams: int,
 ) -> Ran:  # fmt: skip
+    give_back()
     if kind == "files":
         return run_files(clip, settings, plan, streams, folder)
     return run_made(kind, decoded, pose, settings, plan, streams, folder)

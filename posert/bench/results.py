@@ -20,6 +20,7 @@ Kind: TypeAlias = Literal["files", "predecoded", "live"]
 
 SCHEMA: Final = 2  # 1 had no number
 _MAGIC: Final = "posert bench"
+_ONE_THREAD: Final = ("parse", "track", "smooth", "draw")  # stages that compute in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +114,12 @@ class Bench:
         """Plain data for a JSON file; numbers to four digits."""
         return cast("dict[str, Any]", _rounded(asdict(self)))
 
-    def stage(self, name: str, batch: int | None = None) -> StageCost | None:
-        """One stage, of the engine by its batch."""
-        found = [s for s in self.stages if s.stage == name and batch in (None, s.batch)]
-        return found[0] if found else None
+    @property
+    def undisturbed(self) -> float:
+        """The share of a core that one busy thread got: less than 1 where others wanted it too."""
+        alone = [cost for cost in self.stages if cost.stage in _ONE_THREAD]
+        clock_ms = sum(1e3 / cost.frames_per_second for cost in alone)
+        return min(1.0, sum(cost.cpu_ms for cost in alone) / clock_ms)
 
 
 def read_bench(path: Path) -> Bench:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import multiprocessing
 import os
 import resource
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -57,6 +59,13 @@ def watched() -> Iterator[Usage]:
         ended.set()
         thread.join()
         usage.gpus = tuple(map(_use, zip(*samples, strict=True)))
+
+
+def give_back() -> None:
+    """What is free already goes back to the system, so that it does not count for what follows."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # glibc alone keeps it, and has this
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def memory_mb() -> float:

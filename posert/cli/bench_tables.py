@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +15,8 @@ from posert.bench.scaling import scaling
 from posert.model_card import InputSize
 
 log = logging.getLogger(__name__)
+
+_QUIET: Final = 0.9  # share of a core that a thread gets where nothing else runs
 
 
 def print_bench(result: Bench) -> None:
@@ -41,6 +44,11 @@ def print_bench(result: Bench) -> None:
             print(f"{run.name}: {line}")
     for line in scaling(result.runs):
         print(line)
+    if result.undisturbed < _QUIET:
+        log.warning(
+            "a busy thread got %.0f %% of a core: other programs run here, and figures are too low",
+            100 * result.undisturbed,
+        )
 
 
 def print_comparison(comparison: Comparison, old: str, new: str) -> None:
