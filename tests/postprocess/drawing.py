@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from posert.postprocess.topology import Topology
 from posert.types import Float32, Image, People
@@ -67,6 +68,6 @@ def noise(width: int = 200, height: int = 300) -> Image:
     return np.random.default_rng(7).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def changed(before: Image, after: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def changed(before: Image, after: Image) -> npt.NDArray[np.bool_]:
     """(H, W) where a viewer sees a difference."""
     return np.asarray(np.abs(after.astype(int) - before).max(axis=2) > 8)

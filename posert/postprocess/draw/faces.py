@@ -36,8 +36,8 @@ class FaceBlur:
         Raises:
             ConfigError: they tell nothing.
         """
-        self._body = body(topology)
-        if not self._body.has_head:
+        self.body = body(topology)
+        if not self.body.has_head:
             raise ConfigError(
                 f"blur_faces: keypoints of {topology.name!r} tell nothing of heads",
                 got=", ".join(topology.keypoints[:5]),
@@ -50,9 +50,9 @@ class FaceBlur:
         """Blurs, on ``canvas``, all heads of ``people`` and those lost a moment ago."""
         least = _LEAST * min(canvas.shape[:2])
         now = [
-            _Blurred(x, y, _MARGIN * radius, time_s)
+            _Blurred(*circle, time_s)
             for keypoints in people.keypoints
-            for x, y, radius in self._heads_of(keypoints, least)
+            for circle in self.circles(keypoints, least)
         ]
         if self._size != canvas.shape[:2]:
             self._size, self._blurred = canvas.shape[:2], []
@@ -61,15 +61,18 @@ class FaceBlur:
             grown = head.radius * (1 + _GROWS * (time_s - head.seen_s))
             _pixelate(canvas, head.x, head.y, grown)
 
-    def _heads_of(self, keypoints: Float32, least: float) -> list[Head]:
-        return find_heads(keypoints, self._body, max(least, safe_radius(keypoints, self._body)))
+    def circles(self, keypoints: Float32, least: float) -> list[Head]:
+        """What is blurred of a person (C, 3), with at least so many pixels of radius."""
+        radius = max(least, safe_radius(keypoints, self.body))
+        heads = find_heads(keypoints, self.body, radius)
+        return [head._replace(radius=_MARGIN * head.radius) for head in heads]
 
 
 def _is_lost(old: _Blurred, now: list[_Blurred], time_s: float) -> bool:
     """No head is where this one was, and it was there a moment ago."""
     if not 0 < time_s - old.seen_s <= _LINGERS_S:
         return False
-    return all(math.hypot(old.x - new.x, old.y - new.y) > new.radius for new in now)
+    return all(math.hypot(old.x - new.x, old.y - new.y) > new.radius / 2 for new in now)
 
 
 def _pixelate(canvas: Image, x: float, y: float, radius: float) -> None:

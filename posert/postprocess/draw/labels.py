@@ -26,7 +26,7 @@ def draw_boxes(canvas: Image, people: People) -> None:
             low, high = _box(found)
             (x0, y0), (x1, y1) = np.rint(np.stack([low, high]) * 2**SHIFT).astype(int).tolist()
             colour = person_colour(people, number)
-            cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, stroke, cv2.LINE_AA, SHIFT)
+            cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, stroke, cv2.LINE_8, SHIFT)
 
 
 def draw_names(
