@@ -24,7 +24,7 @@ from posert.running import _SWITCH_S, _on_device, _switching_every, run_settings
 from posert.runtime.cores import usable_cores
 from posert.runtime.engine import device_engine, on_cpu
 from posert.runtime.pipeline import Stages, process
-from posert.runtime.sinks import data_sinks
+from posert.runtime.sinks import data_files
 from posert.runtime.sources.source import Source, Span
 from posert.runtime.stream import Job, Tally
 from posert.settings import RunSettings, SourceSettings
@@ -89,10 +89,10 @@ def run_made(
     ]
     with ExitStack() as files:
         data = folder / "made.jsonl" if plan.data_only else None
-        sinks = data_sinks(pose.topology, jsonl=data)
+        sinks = data_files(pose.topology, jsonl=data)
         for sink in sinks:
             files.callback(sink.close)
-        stages = Stages(pose.estimator, sinks, settings.at_once or streams,
+        stages = Stages(pose.estimator, [*sinks], settings.at_once or streams,
                         workers=settings.workers, max_latency_s=settings.max_latency)  # fmt: skip
         if device_engine(pose.engine) is not None:
             stages = _on_device(stages, settings)
