@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,18 +42,16 @@ class Nvml:
     @classmethod
     @contextmanager
     def opened(cls, name: str = _NVML) -> Iterator[Nvml]:
-        try:
-            library: Any = ctypes.CDLL(name)
-        except OSError:
-            yield cls(None)
-            return
-        if library.nvmlInit_v2() != _OK:
-            yield cls(None)
-            return
+        """Open for the block."""
+        library: Any = None
+        with suppress(OSError, AttributeError):  # there is none, or one without these calls
+            found = ctypes.CDLL(name)
+            library = found if found.nvmlInit_v2() == _OK else None
         try:
             yield cls(library)
         finally:
-            library.nvmlShutdown()
+            if library is not None:
+                library.nvmlShutdown()
 
     def samples(self) -> list[Sample]:
         """Of each GPU of the machine, in the driver's order; what it cannot tell is 0."""

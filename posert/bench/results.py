@@ -70,7 +70,7 @@ class RunCost:
     frames: int  # delivered, of all streams
     frames_per_second: float
     ideal_fps: float  # of the same round
-    ratio: float
+    ratio: float  # of frames/s to the ideal, or to what live sources offer if that is less
     offered_fps: float | None  # of live sources
     dropped: int  # frames of live sources that came too fast
     interval: Spread  # ms from one delivered frame to the next, whosoever it is

@@ -126,7 +126,7 @@ def cost_of(
         frames=ran.frames,
         frames_per_second=fps,
         ideal_fps=ideal,
-        ratio=fps / ideal,
+        ratio=fps / min(ideal, offered or ideal),
         offered_fps=offered,
         dropped=sum(tally.dropped for tally in ran.tallies),
         interval=Spread.of(np.diff(ran.arrivals).tolist()) or Spread(0.0, 0.0, 0.0),

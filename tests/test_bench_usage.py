@@ -1,0 +1,90 @@
+"""What ``posert bench`` says of memory, cores, GPUs and the machine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from posert.bench.environment import _cpu, environment
+from posert.bench.nvml import Nvml
+from posert.bench.usage import watched
+
+
+def test_the_peak_is_told_though_it_is_given_back() -> None:
+    with watched() as before:
+        time.sleep(0.1)
+    with watched() as usage:
+        block = np.ones(200_000_000, np.uint8)
+        time.sleep(0.2)
+        del block
+    assert 150 < usage.peak_memory_mb - before.peak_memory_mb < 300
+    assert usage.seconds > 0.2
+    assert usage.gpus == () or usage.gpus[0].name
+
+
+def test_cores_are_cpu_seconds_a_second() -> None:
+    with watched() as asleep:
+        time.sleep(0.3)
+    with watched() as busy:
+        until = time.process_time() + 0.3
+        while time.process_time() < until:
+            pass
+    assert asleep.cores < 0.5
+    assert busy.cores * busy.seconds == pytest.approx(0.3, abs=0.1)
+
+
+class Driver:
+    """NVIDIA's library as it answers on a machine of one GPU; without a decoder."""
+
+    def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
+        count._obj.value = 1
+        return 0
+
+    def nvmlDeviceGetHandleByIndex_v2(self, number: int, device: Any) -> int:  # noqa: N802
+        device._obj.value = 1
+        return 0
+
+    def nvmlDeviceGetName(self, device: Any, name: Any, length: int) -> int:  # noqa: N802
+        name.value = b"NVIDIA H200"
+        return 0
+
+    def nvmlDeviceGetMemoryInfo(self, device: Any, memory: Any) -> int:  # noqa: N802
+        memory._obj.used = 3_000_000_000
+        return 0
+
+    def nvmlDeviceGetUtilizationRates(self, device: Any, rates: Any) -> int:  # noqa: N802
+        rates._obj.gpu = 87
+        return 0
+
+    def nvmlDeviceGetDecoderUtilization(self, device: Any, share: Any, us: Any) -> int:  # noqa: N802
+        return 3  # not supported
+
+
+def test_a_gpu_is_told_as_its_driver_tells_it() -> None:
+    (sample,) = Nvml(Driver()).samples()
+    assert sample.name == "NVIDIA H200"
+    assert (sample.memory_mb, sample.busy, sample.decoder_busy) == (3000, 0.87, 0)
+
+
+def test_without_a_driver_there_are_no_gpus() -> None:
+    with Nvml.opened("libno-such-thing.so") as nvml:
+        assert nvml.samples() == []
+
+
+def test_a_cpu_without_a_name_is_told_by_its_kind(tmp_path: Path) -> None:
+    arm, x86 = tmp_path / "arm", tmp_path / "x86"
+    arm.write_text("processor\t: 0\nFeatures\t: fp asimd\n")
+    x86.write_text("processor\t: 0\nmodel name\t: AMD EPYC 9B14\n")
+    assert _cpu(x86) == "AMD EPYC 9B14"
+    assert _cpu(arm) == _cpu(tmp_path / "none") != ""
+
+
+def test_the_environment_tells_versions() -> None:
+    found = environment()
+    assert {"av", "numpy", "onnxruntime"} <= set(found.libraries)
+    assert found.memory_gb >= 1
+    assert found.python.startswith("3.")
