@@ -107,7 +107,7 @@ def test_a_reason_is_written_in_lines_that_fit() -> None:
     box = Box(0, 0, 240, 135)
     reason = "clip.mp4: cannot be read: got Invalid data found; check that it is a video"
     below = painted(box, Face("a", State.FAILED, reason=reason))[box.bar :]
-    written = (below > 100).any(axis=2)
+    written = np.asarray((below > 100).any(axis=2))
     assert not written[:, :2].any()
     assert not written[:, -2:].any()
     lines = np.count_nonzero(np.diff(written.any(axis=1).astype(int)) == 1)
