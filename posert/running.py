@@ -21,15 +21,16 @@ from posert.pose import Pose
 from posert.report import Report, RunStatus, Stop
 from posert.runtime.engine import device_engine
 from posert.runtime.pipeline import Stages, process
-from posert.runtime.sinks import data_sinks, video_writer
+from posert.runtime.sinks import data_files, data_formats, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
-from posert.runtime.sinks.sink import ImageWriter, Sink
+from posert.runtime.sinks.sink import DataSink, ImageWriter
 from posert.runtime.sources.addresses import is_address
 from posert.runtime.stream import OnFrame, Tally
 from posert.runtime.wall import Wall
 from posert.settings import RunSettings, read_settings
 from posert.types import SourceInfo
-from posert.workers.shares import data_paths, plan_shares
+from posert.workers.parsers import Parsers
+from posert.workers.shares import data_paths, parsers_wanted, plan_shares
 from posert.workers.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -111,14 +112,14 @@ def run_settings(
 @contextmanager
 def _opened(work: list[Work], settings: RunSettings) -> Iterator[OneProcess | Workers]:
     """What runs the sources, engines open: this process, or several that share them."""
-    shares = plan_shares([each.source.input for each in work], settings)
+    inputs = [each.source.input for each in work]
+    shares = plan_shares(inputs, settings)
     if not shares:
         yield OneProcess(work, settings)
         return
     topology = read_topology(find_card(settings.model).topology_path)
-    with Workers(
-        OneProcess, [(each.tally, each) for each in work], settings, topology, shares
-    ) as workers:
+    mine = [(each.tally, each) for each in work]
+    with Workers(OneProcess, mine, inputs, settings, topology, shares) as workers:
         yield workers
 
 
@@ -137,7 +138,7 @@ class OneProcess:
         stop: threading.Event,
         on_frame: OnFrame,
         alive: Callable[[], None],
-        sinks: Sequence[Sink] | None = None,
+        sinks: Sequence[DataSink[Any]] | None = None,
     ) -> None:
         """Runs all to their ends, or until ``stop`` is set; data go to ``sinks``, or into files."""
         _run_all(self._work, self._pose, self._settings, stop, on_frame, alive, sinks)
@@ -150,12 +151,12 @@ def _run_all(
     stop: threading.Event,
     on_frame: OnFrame,
     alive: Callable[[], None],
-    sinks: Sequence[Sink] | None,
+    sinks: Sequence[DataSink[Any]] | None,
 ) -> None:
     """Runs the sources between opening and closing what they share."""
     with ExitStack() as files:
         if sinks is None:
-            sinks = data_sinks(pose.topology, **data_paths(settings))
+            sinks = data_files(pose.topology, **data_paths(settings))
         for sink in sinks:
             files.callback(sink.close)
         sheet = ContactSheet(settings.contact_sheet) if settings.contact_sheet else None
@@ -172,10 +173,25 @@ def _run_all(
         if reading.on_device:
             stages = _on_device(stages, settings)
             files.enter_context(_switching_every(_SWITCH_S))
+            if count := parsers_wanted([each.source.input for each in work], settings):
+                parsers = _parsers(count, pose, settings, sinks)
+                files.callback(parsers.close)
+                stages = replace(stages, parsing=parsers)
         if wall is not None:  # it shows all at once
             stages = replace(stages, at_once=len(work), together=True)
         jobs = [make_job(each, shared) for each in work]
         process(jobs, settings.span, stages, stop, _one_at_a_time(on_frame))
+
+
+def _parsers(
+    count: int, pose: Pose, settings: RunSettings, sinks: Sequence[DataSink[Any]]
+) -> Parsers:
+    """Processes that take parsing and all behind it from the one that has the GPU."""
+    formats = data_formats(pose.topology, **data_paths(settings))
+    return Parsers(
+        count, pose.topology, settings.parser_settings(pose.card),
+        list(zip(formats, sinks, strict=True)), pose.estimator.times, pose.engine.batch,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -118,14 +118,31 @@ class Stream:
         own_turn = self._tally.live
         return Order(self, self._open, own_turn, most_out if drawn else None)
 
+    @property
+    def info(self) -> SourceInfo | None:
+        """Of its source, as data call it, from its opening to its end."""
+        return self._info
+
+    @property
+    def follow(self) -> Follow | None:
+        """What gives its people ids, where it does not stand still."""
+        return None if self._info is None or self._info.still else self._job.follow
+
     def result(self, frame: Frame, people: People) -> Result | None:
         """What was found in the next frame, who is who among it; None once all is over."""
-        if self._info is None:
-            return None
-        if self._job.follow is not None and not self._info.still:
+        if (follow := self.follow) is not None:
             with self._times.measure("track"):
-                people = self._job.follow(people, frame.time_s)
-        return Result(self._info, frame, people)
+                people = follow(people, frame.time_s)
+        return self.followed(frame, people)
+
+    def followed(self, frame: Frame, people: People) -> Result | None:
+        """The same, where who is who is known already."""
+        return None if self._info is None else Result(self._info, frame, people)
+
+    def fail(self, error: PosertError) -> None:
+        """Ends it early, beside its source's own troubles."""
+        self._tally.error = self._tally.error or error
+        self._drop()
 
     def deliver(self, taken: Taken[Stream], frame: Frame, people: People) -> None:
         """Hands the picture to the outlet, where there is one."""

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from posert.errors import OutputError, PosertError
-from posert.runtime.sinks.sink import Format, Sink
+from posert.runtime.sinks.sink import DataSink, Format
 from posert.runtime.stream import OnFrame, Tally
 from posert.runtime.timing import StageTimes
 from posert.settings import RunSettings
@@ -27,7 +27,7 @@ class Part(Protocol):
         stop: threading.Event,
         on_frame: OnFrame,
         alive: Callable[[], None],
-        sinks: Sequence[Sink],
+        sinks: Sequence[DataSink[Any]],
     ) -> None:
         """Runs all to their ends, or until ``stop`` is set; ``alive`` is called often meanwhile.
 
@@ -76,9 +76,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
-    """Data of some frames: what each format made of them."""
+    """Data of some frames: what a format, by its place, made of them."""
 
-    packed: list[Any]
+    format: int
+    packed: Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,17 +106,14 @@ class Done:
     failure: PosertError | None  # of its engine
 
 
-Message = Ready | Refused | Made | News | Said | Done
-
-
 class Link:
-    """A worker's end of the pipe; any thread may send."""
+    """The end of the pipe in a process of ours; any thread may send."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
 
-    def send(self, message: Message) -> None:
+    def send(self, message: object) -> None:
         """Waits where the run is slower than its workers.
 
         Raises:
@@ -125,7 +123,7 @@ class Link:
             try:
                 self._connection.send(message)
             except OSError as e:
-                raise OutputError("the run that this worker belongs to has ended") from e
+                raise OutputError("the run that this process belongs to has ended") from e
 
     def receive(self) -> Any:
         """What comes next; None when the run is not there any more."""

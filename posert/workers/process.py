@@ -8,41 +8,51 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing import Pipe
-from typing import Final
+from typing import Any, Final
 
 from posert.errors import EngineError
 from posert.runtime.stream import Tally
-from posert.workers.messages import Message, Order, Task
+from posert.workers.messages import Task
 
 log = logging.getLogger(__name__)
 
 # Not by multiprocessing, which would run the user's own script again in each worker.
 _START: Final = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from posert.workers.worker import main; main(int(sys.argv[1]))"
+    "import sys; sys.path[:] = sys.argv[3:]; from importlib import import_module; "
+    "import_module(sys.argv[1]).main(*map(int, sys.argv[2].split(',')))"
 )
 _PATIENCE_S: Final = 10.0  # for the end of a process that has said its last
 _DIES_S: Final = 5.0  # from the end of its pipe to that of a process
 _LOGGERS: Final = ("", "posert", "PyNvVideoCodec")
 
 
-class Worker:
-    """A process and the sources it has."""
+class Child:
+    """A process of ours and the pipe to it."""
 
-    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
-        """Starts it; ``environment`` is what it has beside that of this process."""
-        self.name = name  # for log lines
-        self.tallies: list[Tally] = []
-        self.heard_s = time.monotonic()  # when it last told how its sources fare
-        self.done = False
+    def __init__(
+        self, name: str, module: str, environment: Mapping[str, str], handles: Sequence[int] = ()
+    ) -> None:
+        """Starts it.
+
+        Args:
+            name: for log lines.
+            module: its ``main`` is called with the pipe's file descriptor and ``handles``.
+            environment: what it has beside that of this process.
+            handles: further file descriptors that it is to have.
+
+        Raises:
+            EngineError: it cannot be started.
+        """
+        self.name = name
         ours, theirs = Pipe()
+        given = [theirs.fileno(), *handles]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, str(theirs.fileno()), *sys.path],
+                [sys.executable, "-c", _START, module, ",".join(map(str, given)), *sys.path],
                 env={**os.environ, **environment},
-                pass_fds=[theirs.fileno()],
+                pass_fds=given,
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # what a library prints is no data of ours
                 start_new_session=True,  # a terminal's signals are for the run, which tells it
@@ -54,21 +64,19 @@ class Worker:
             theirs.close()
         self.connection = ours
 
-    def begin(self, task: Task) -> None:
-        """Hands over its share."""
-        self.tallies = task.tallies
-        self._send(task)
+    def send(self, message: object) -> None:
+        """What it is to know; nothing where it is gone, which ``receive`` tells."""
+        try:
+            self.connection.send(message)
+        except OSError:
+            log.debug("%s hears no more", self.name)
 
-    def tell(self, order: Order) -> None:
-        self._send(order)
-
-    def receive(self) -> Message | None:
+    def receive(self) -> Any:
         """What it says next; None when it is gone."""
         try:
-            message: Message = self.connection.recv()
+            return self.connection.recv()
         except (EOFError, OSError):
             return None
-        return message
 
     def why_gone(self) -> EngineError:
         """What its death is to be called."""
@@ -102,11 +110,19 @@ class Worker:
         self._process.kill()
         self._process.wait()
 
-    def _send(self, message: Task | Order) -> None:
-        try:
-            self.connection.send(message)
-        except OSError:  # it is gone, which ``receive`` tells
-            log.debug("%s hears no more", self.name)
+
+class Worker(Child):
+    """A process and the sources it has."""
+
+    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+        super().__init__(name, "posert.workers.worker", environment)
+        self.tallies: list[Tally] = []
+        self.heard_s = time.monotonic()  # when it last told how its sources fare
+
+    def begin(self, task: Task) -> None:
+        """Hands over its share."""
+        self.tallies = task.tallies
+        self.send(task)
 
 
 def levels() -> dict[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +13,13 @@ from posert.gpu import gpus, only, why_no_gpu
 from posert.runtime.cores import usable_cores
 from posert.runtime.sources.addresses import is_address
 from posert.runtime.sources.inputs import is_picture
-from posert.runtime.video_io import why_not
 from posert.settings import RunSettings
 
 log = logging.getLogger(__name__)
 
-_PROCESSES_A_GPU: Final = 3  # where its own decoder feeds it: see docs/processes.md
-_STREAMS_A_PROCESS: Final = 4  # fewer leave it idle
+_STREAMS_FOR_PARSERS: Final = 8  # fewer do not need them
+_STREAMS_A_PARSER: Final = 4
+_MOST_PARSERS: Final = 8  # of one GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +33,42 @@ class Share:
 def plan_shares(inputs: Sequence[str], settings: RunSettings) -> list[Share]:
     """One share a process; none where this process is to run all of ``inputs`` itself.
 
+    A GPU has one process, beside which others may parse (``parsers_wanted``): several processes on
+    one GPU take turns, and that costs more than it gains. Without a GPU there are as many as
+    are asked for.
+
     Raises:
         ConfigError: the GPUs that are asked for are not here, or what is asked for needs one
             process.
     """
     chosen = _gpus(settings)
-    count = min(settings.processes or _best(inputs, settings, len(chosen)), max(1, len(inputs)))
-    if single := _needs_one(settings):
-        if (settings.processes or 1) > 1:
+    count = min(len(chosen) or settings.processes or 1, max(1, len(inputs)))
+    if settings.processes == 1:
+        count = 1
+    if count > 1 and (single := _needs_one(settings)):
+        if settings.processes is not None or settings.gpus is not None:
+            what = "processes" if settings.processes is not None else "gpus"
             raise ConfigError(
-                f"processes is {settings.processes}", got=f"{single}, which one process makes",
+                f"{what} is {getattr(settings, what)}", got=f"{single}, which one process makes",
                 fix="leave out one of the two",
             )  # fmt: skip
-        if len(chosen) > 1 and settings.gpus is None:
-            log.warning("one GPU of %d is used: one process makes the %s", len(chosen), single)
-        count, chosen = 1, chosen[:1]
-    if count == 1 and chosen in ([], [0]):
+        log.warning("one GPU of %d is used: one process makes the %s", len(chosen), single)
+        count = 1
+    if count == 1 and chosen[:1] in ([], [0]):
         return []
     dealt = deal(inputs, count)
-    return [
-        Share(each, chosen[i % len(chosen)] if chosen else None) for i, each in enumerate(dealt)
-    ]
+    where = [chosen[i] if chosen else None for i in range(len(dealt))]
+    return [Share(*each) for each in zip(dealt, where, strict=True)]
+
+
+def parsers_wanted(inputs: Sequence[str], settings: RunSettings) -> int:
+    """How many processes parse beside the one that has the GPU; 0: it does so itself."""
+    if settings.processes is not None:
+        return settings.processes if settings.processes > 1 else 0
+    videos = sum(not is_picture(name) for name in inputs)
+    if videos < _STREAMS_FOR_PARSERS:
+        return 0
+    return min(_MOST_PARSERS, usable_cores() // 2, videos // _STREAMS_A_PARSER)
 
 
 def deal(inputs: Sequence[str], count: int) -> list[tuple[int, ...]]:
@@ -70,14 +84,16 @@ def deal(inputs: Sequence[str], count: int) -> list[tuple[int, ...]]:
     return [tuple(sorted(share)) for share in shares if share]
 
 
-def of_share(settings: RunSettings, share: Share, count: int) -> RunSettings:
+def of_share(settings: RunSettings, inputs: Sequence[str], share: Share, count: int) -> RunSettings:
     """``settings`` for one of ``count`` processes, which share cores and files under way."""
-    workers, at_once = settings.workers, settings.at_once
-    if workers is None and share.gpu is None:
+    workers, at_once, processes = settings.workers, settings.at_once, 1
+    if share.gpu is not None:
+        processes = max(1, parsers_wanted(inputs, settings) // count)
+    elif workers is None:
         workers = max(1, usable_cores() // count)
     if at_once is not None:
         at_once = -(-at_once // count)
-    return replace(settings, workers=workers, at_once=at_once)
+    return replace(settings, workers=workers, at_once=at_once, processes=processes)
 
 
 def data_paths(settings: RunSettings) -> dict[str, Path | None]:
@@ -107,23 +123,6 @@ def _gpus(settings: RunSettings) -> list[int]:
             got = f"{here} here" if here else (why_no_gpu() or "none here")
             raise ConfigError(f"gpus: there is no GPU {number}", got=got, fix="see: posert doctor")
     return list(settings.gpus)
-
-
-def _best(inputs: Sequence[str], settings: RunSettings, gpus_: int) -> int:
-    """As many as the GPUs keep busy: one each, more where they decode for themselves."""
-    if not gpus_:
-        return 1
-    videos = sum(not is_address(name) and not is_picture(name) for name in inputs)
-    if not _decodes_there(settings):
-        return gpus_
-    return gpus_ * max(1, min(_PROCESSES_A_GPU, videos // (gpus_ * _STREAMS_A_PROCESS)))
-
-
-def _decodes_there(settings: RunSettings) -> bool:
-    """Whether pictures are likely to stay on the GPU; only the engine knows for sure."""
-    if settings.io not in ("auto", "nvcodec") or settings.form == "maps":
-        return False
-    return find_spec("pycuda") is not None and why_not("nvcodec", "file") is None
 
 
 def _needs_one(settings: RunSettings) -> str:

@@ -13,9 +13,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from posert.errors import PosertError
-from posert.runtime.sinks.sink import Format
+from posert.runtime.sinks.sink import DataSink
 from posert.runtime.stream import Tally
-from posert.types import Result
 from posert.workers.messages import Done, Link, Made, News, Order, Ready, Refused, Said, Task
 
 _EVERY_S: Final = 0.1  # between news
@@ -28,7 +27,7 @@ def main(handle: int) -> None:
     link = Link(Connection(handle))
     task = link.receive()
     if isinstance(task, Task):
-        _log_to(link, task.levels)
+        log_to(link, task.levels)
         try:
             _work(link, task)
         except PosertError:  # of the link alone: the run is gone, and all files are complete
@@ -47,7 +46,7 @@ def _work(link: Link, task: Task) -> None:
     stop = threading.Event()
     threading.Thread(target=_listen, args=(link, stop), name="orders", daemon=True).start()
     told = _Told(link, task.tallies)
-    sinks = [_Sent(link, task.formats)] if task.formats else []
+    sinks = [DataSink(each, _Sent(link, i)) for i, each in enumerate(task.formats)]
     failure = None
     try:
         part.run(stop, lambda tally: None, told.often, sinks)
@@ -64,15 +63,14 @@ def _listen(link: Link, stop: threading.Event) -> None:
 
 
 class _Sent:
-    """A sink whose files another process has."""
+    """The file of a data sink, which another process has."""
 
-    def __init__(self, link: Link, formats: Sequence[Format[Any]]) -> None:
+    def __init__(self, link: Link, place: int) -> None:
         self._link = link
-        self._formats = formats
+        self._place = place
 
-    def write(self, results: Sequence[Result]) -> None:
-        if results:
-            self._link.send(Made([each.pack(results) for each in self._formats]))
+    def write(self, packed: Any, /) -> None:
+        self._link.send(Made(self._place, packed))
 
     def close(self) -> None:
         return
@@ -121,7 +119,8 @@ class _Lines(logging.Handler):
             return
 
 
-def _log_to(link: Link, levels: dict[str, int]) -> None:
+def log_to(link: Link, levels: dict[str, int]) -> None:
+    """Sends the log lines of these levels to the run."""
     for name, level in levels.items():
         logging.getLogger(name or None).setLevel(level)
     logging.getLogger().addHandler(_Lines(link))

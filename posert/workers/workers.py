@@ -22,7 +22,6 @@ from posert.workers.messages import (
     Begin,
     Done,
     Made,
-    Message,
     News,
     Order,
     Ready,
@@ -47,6 +46,7 @@ class Workers:
         self,
         begin: Begin,
         work: Sequence[tuple[Tally, Any]],
+        inputs: Sequence[str],
         settings: RunSettings,
         topology: Topology,
         shares: Sequence[Share],
@@ -56,6 +56,7 @@ class Workers:
         Args:
             begin: opens an engine for some sources; a function of a module.
             work: each source's tally, and what ``begin`` takes for it.
+            inputs: what was given for each source.
             settings: those of the run.
             topology: the model's.
             shares: which sources each has.
@@ -78,7 +79,7 @@ class Workers:
                 mine = [work[i] for i in share.sources]
                 worker.begin(Task(
                     begin, [each for _, each in mine], [tally for tally, _ in mine],
-                    of_share(settings, share, len(shares)), formats, levels(),
+                    of_share(settings, inputs, share, len(shares)), formats, levels(),
                 ))  # fmt: skip
             self._await_engines()
         except BaseException:
@@ -116,7 +117,7 @@ class Workers:
                 files.callback(sink.close)
             for worker in self._running:
                 worker.heard_s = time.monotonic()
-                worker.tell(Order.GO)
+                worker.send(Order.GO)
             self._take_all(_Taker(sinks, on_frame), stop, alive)
         if len(self._failures) == self._count:
             raise self._failures[0]
@@ -145,7 +146,7 @@ class Workers:
             if not told and (stop.is_set() or taker.failure is not None):
                 told = True
                 for worker in self._running:
-                    worker.tell(Order.STOP)
+                    worker.send(Order.STOP)
             for worker in _heard(self._running):
                 message = worker.receive()
                 if isinstance(message, Done):
@@ -191,7 +192,7 @@ class _Taker:
         self._sinks = sinks
         self._on_frame = on_frame
 
-    def take(self, worker: Worker, message: Message) -> None:
+    def take(self, worker: Worker, message: object) -> None:
         if isinstance(message, Made):
             self._write(message)
         elif isinstance(message, News):
@@ -203,8 +204,7 @@ class _Taker:
         if self.failure is not None:
             return
         try:
-            for sink, packed in zip(self._sinks, made.packed, strict=True):
-                sink.add(packed)
+            self._sinks[made.format].add(made.packed)
         except (PosertError, BrokenPipeError) as e:
             self.failure = e
 

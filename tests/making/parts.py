@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from posert.errors import EngineError, ModelError
-from posert.runtime.sinks.sink import Sink
+from posert.runtime.sinks.sink import DataSink
 from posert.runtime.stream import OnFrame, Tally
 from posert.runtime.timing import StageTimes
 from posert.settings import RunSettings
@@ -41,7 +41,7 @@ class Counting:
         stop: threading.Event,
         on_frame: OnFrame,
         alive: Callable[[], None],
-        sinks: Sequence[Sink],
+        sinks: Sequence[DataSink[Any]],
     ) -> None:
         for tally in self._work:
             tally.opened, tally.expected = True, FRAMES
@@ -103,7 +103,7 @@ class Endless(Counting):
         stop: threading.Event,
         on_frame: OnFrame,
         alive: Callable[[], None],
-        sinks: Sequence[Sink],
+        sinks: Sequence[DataSink[Any]],
     ) -> None:
         for tally in self._work:
             tally.opened, tally.frames = True, 1

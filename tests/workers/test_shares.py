@@ -13,15 +13,15 @@ from posert.errors import ConfigError
 from posert.gpu import Device, only
 from posert.settings import RunSettings
 from posert.workers import shares
-from posert.workers.shares import Share, deal, of_share, plan_shares
+from posert.workers.shares import Share, deal, of_share, parsers_wanted, plan_shares
 
 H200 = Device("NVIDIA H200", "9.0", 580)
 
 
-def here(patch: pytest.MonkeyPatch, count: int, *, decodes: bool = False) -> None:
-    """A machine of so many GPUs."""
+def here(patch: pytest.MonkeyPatch, count: int) -> None:
+    """A machine of 16 cores and so many GPUs."""
     patch.setattr(shares, "gpus", lambda: (H200,) * count)
-    patch.setattr(shares, "_decodes_there", lambda settings: decodes)
+    patch.setattr(shares, "usable_cores", lambda: 16)
 
 
 def plan(count: int, **settings: Any) -> list[Share]:
@@ -42,18 +42,21 @@ def test_each_gpu_has_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan(4, gpus=(1,)) == [Share((0, 1, 2, 3), 1)]
     assert plan(4, gpus=(0,)) == []
     assert plan(4, backend="onnxruntime") == []
-    assert [share.gpu for share in plan(4, processes=4)] == [0, 1, 0, 1]
+    assert [share.gpu for share in plan(4, processes=4)] == [0, 1]  # the others parse
+    assert plan(4, processes=1) == []
 
 
-def test_where_gpus_decode_several_processes_feed_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    here(monkeypatch, 2, decodes=True)
-    few, many = plan(2), plan(64)
-    assert [share.gpu for share in few] == [0, 1]
-    assert sorted(share.gpu for share in many if share.gpu is not None).count(0) > 1
-    assert sorted(i for share in many for i in share.sources) == list(range(64))
-    here(monkeypatch, 1, decodes=True)
-    assert plan(4) == []
-    assert len(plan(64)) > 1
+def test_where_there_are_many_streams_others_parse(monkeypatch: pytest.MonkeyPatch) -> None:
+    here(monkeypatch, 1)
+    many = [f"{i}.mp4" for i in range(32)]
+    assert parsers_wanted(many[:4], RunSettings()) == 0
+    assert parsers_wanted(many[:8], RunSettings()) == 2
+    assert parsers_wanted(many, RunSettings()) == 8  # half of the cores
+    assert parsers_wanted([f"{i}.jpg" for i in range(32)], RunSettings()) == 0
+    assert parsers_wanted(many, RunSettings(processes=1)) == 0
+    assert parsers_wanted(many[:1], RunSettings(processes=3)) == 3
+    of_one = of_share(RunSettings(), many, Share(tuple(range(16)), 1), 2)
+    assert of_one.processes == 4  # of the eight
 
 
 def test_the_largest_files_are_dealt_first(tmp_path: Path) -> None:
@@ -68,12 +71,13 @@ def test_the_largest_files_are_dealt_first(tmp_path: Path) -> None:
 
 
 def test_processes_share_cores_and_files_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    here(monkeypatch, 0)
     monkeypatch.setattr(shares, "usable_cores", lambda: 8)
     settings = RunSettings(at_once=5)
-    on_cpu = of_share(settings, Share((0,)), 2)
-    assert (on_cpu.workers, on_cpu.at_once) == (4, 3)
-    assert of_share(settings, Share((0,), 1), 2).workers is None
-    assert of_share(RunSettings(workers=3), Share((0,)), 2).workers == 3
+    on_cpu = of_share(settings, ["a", "b"], Share((0,)), 2)
+    assert (on_cpu.workers, on_cpu.at_once, on_cpu.processes) == (4, 3, 1)
+    assert of_share(settings, ["a", "b"], Share((0,), 1), 2).workers is None
+    assert of_share(RunSettings(workers=3), ["a", "b"], Share((0,)), 2).workers == 3
 
 
 def test_one_file_of_all_sources_needs_one_process(
@@ -82,6 +86,8 @@ def test_one_file_of_all_sources_needs_one_process(
     here(monkeypatch, 2)
     with pytest.raises(ConfigError, match=r"processes is 2: got .*--tile"):
         plan(4, tile=tmp_path / "wall.mp4", processes=2)
+    with pytest.raises(ConfigError, match=r"gpus is \(0, 1\): got .*--contact-sheet"):
+        plan(4, contact_sheet=tmp_path / "s.png", gpus=(0, 1))
     assert plan(4, tile=tmp_path / "wall.mp4") == []
     assert "one GPU of 2 is used" in caplog.text
     caplog.clear()

@@ -38,8 +38,9 @@ def shared(
         Share(tuple(range(start, start + len(each))))
         for start, each in zip(starts, sources, strict=True)
     ]
+    names = [name for each in sources for name in each]
     work = [(tally, tally) for tally in tallies]
-    with Workers(begin, work, RunSettings(**settings), TOPOLOGY, shares) as workers:
+    with Workers(begin, work, names, RunSettings(**settings), TOPOLOGY, shares) as workers:
         workers.run(stop or threading.Event(), on_frame, lambda: None)
     return {tally.source: tally for tally in tallies}, workers
 

@@ -1,0 +1,225 @@
+"""Parser processes beside the one that has the GPU: people and data without its Python lock.
+
+Tensors lie in memory that all of them see; what goes through the pipes is where, and the people.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import queue
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from posert.errors import EngineError, PosertError
+from posert.postprocess.settings import ParserSettings
+from posert.postprocess.topology import Topology
+from posert.runtime.estimator import Inferred
+from posert.runtime.scheduler import Batch, End
+from posert.runtime.sinks.sink import DataSink, Format
+from posert.runtime.stream import Stream
+from posert.runtime.timing import StageTimes
+from posert.types import Frame, People, PoseTensors
+from posert.workers.parser import Answer, Given, ParserTask, Row, record_of
+from posert.workers.process import Child
+
+log = logging.getLogger(__name__)
+
+_SLOTS: Final = 12  # batches that may be under way
+_POLL_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ticket:
+    """A batch under way."""
+
+    slot: int
+    parts: dict[int, list[int]] = field(default_factory=dict)  # parser -> its places in the batch
+    frames: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parsed:
+    """What became of a batch."""
+
+    people: list[People | PosertError]  # of each frame; an error where its parser died
+    packed: list[list[Any]]  # what each format made, a list a parser
+
+
+class Parsers:
+    """Parses what the engine says, each source always in the same process, so in order.
+
+    ``put`` is called by one thread, ``take`` by another, with the tickets in order.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        topology: Topology,
+        settings: ParserSettings,
+        data: Sequence[tuple[Format[Any], DataSink[Any]]],
+        times: StageTimes,
+        most: int,
+    ) -> None:
+        """Starts them.
+
+        Args:
+            count: of processes.
+            topology: the model's.
+            settings: the parser's.
+            data: each format, and the sink that takes what it makes.
+            times: to which theirs are added.
+            most: frames a batch.
+
+        Raises:
+            EngineError: they cannot be started.
+        """
+        self._sinks = [sink for _, sink in data]
+        self._times = times
+        self._most = most
+        self._memory = os.memfd_create("posert", os.MFD_CLOEXEC)
+        self._records: npt.NDArray[Any] | None = None
+        self._layout = (0, 0, 0)
+        self._numbers: dict[Stream, int] = {}
+        self._next = 0
+        self._dead: dict[int, EngineError] = {}
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._closed = False
+        for slot in range(_SLOTS):
+            self._free.put(slot)
+        self._children: list[Child] = []
+        task = ParserTask(topology, settings, [each for each, _ in data])
+        try:
+            for i in range(count):
+                name, main = f"parser {i + 1}", "posert.workers.parser"
+                self._children.append(Child(name, main, _ONE_THREAD, [self._memory]))
+                self._children[-1].send(task)
+        except BaseException:
+            self.close()
+            raise
+
+    def put(self, batch: Batch[Stream], inferred: Sequence[Inferred]) -> Ticket:
+        """Hands a batch to the parsers of its sources; waits while too many are under way."""
+        ticket = Ticket(self._slot(), frames=len(inferred))
+        given: dict[int, Given] = {}
+        tensors = iter(inferred)
+        place = 0
+        for taken in batch:
+            stream = taken.owner
+            if isinstance(taken.item, End):
+                if (number := self._numbers.pop(stream, None)) is not None:
+                    self._given(given, number).ended.append(number)
+                continue
+            mine = self._given(given, self._number(stream, given))
+            mine.rows.append(
+                self._row(ticket.slot * self._most + place, stream, taken.item, next(tensors))
+            )
+            ticket.parts.setdefault(self._numbers[stream] % len(self._children), []).append(place)
+            place += 1
+        for parser, each in given.items():
+            ticket.parts.setdefault(parser, [])
+            each.layout = self._layout
+            self._children[parser].send(each)
+        return ticket
+
+    def take(self, ticket: Ticket) -> Parsed:
+        """Waits for what was found in the batch of ``ticket``."""
+        people: list[People | PosertError] = [EngineError("no answer")] * ticket.frames
+        packed: list[list[Any]] = []
+        for parser, places in ticket.parts.items():
+            answer = self._answer(parser)
+            if answer is None:
+                for place in places:
+                    people[place] = self._dead[parser]
+                continue
+            self._times.join(answer.times)
+            for place, found in zip(places, answer.people(), strict=True):
+                people[place] = found
+            if places:
+                packed.append(answer.packed)
+        self._free.put(ticket.slot)
+        return Parsed(people, packed)
+
+    def write(self, parsed: Parsed) -> None:
+        """Writes the data of a batch.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        for packed in parsed.packed:
+            for sink, each in zip(self._sinks, packed, strict=True):
+                sink.add(each)
+
+    def close(self) -> None:
+        """Ends the processes."""
+        self._closed = True
+        for child in self._children:
+            child.kill()
+        self._children = []
+        if self._memory >= 0:
+            os.close(self._memory)
+            self._memory = -1
+
+    def _answer(self, parser: int) -> Answer | None:
+        if parser in self._dead:
+            return None
+        child = self._children[parser]
+        answer: Answer | None = child.receive()
+        if answer is None:
+            self._dead[parser] = child.why_gone()
+            log.error("%s: its sources are cut short", self._dead[parser])
+        return answer
+
+    def _slot(self) -> int:
+        while not self._closed:
+            try:
+                return self._free.get(timeout=_POLL_S)
+            except queue.Empty:
+                continue
+        raise EngineError("the parsers were closed")
+
+    def _given(self, given: dict[int, Given], number: int) -> Given:
+        parser = number % len(self._children)
+        return given.setdefault(parser, Given(self._layout, [], {}, []))
+
+    def _number(self, stream: Stream, given: dict[int, Given]) -> int:
+        """The source's number, by which its parser is chosen; told there with its first frame."""
+        if stream not in self._numbers:
+            number = self._numbers[stream] = self._next
+            self._next += 1
+            if (info := stream.info) is not None:
+                self._given(given, number).begun[number] = info, stream.follow
+        return self._numbers[stream]
+
+    def _row(self, record: int, stream: Stream, frame: Frame, inferred: Inferred) -> Row:
+        tensors, box = inferred
+        assert isinstance(tensors, PoseTensors)
+        if self._records is None:
+            self._records = self._mapped(tensors)
+        target = self._records[record]
+        target["peaks"] = tensors.peaks
+        target["counts"] = tensors.counts
+        target["link_scores"] = tensors.link_scores
+        letterbox = box.scale_x, box.scale_y, box.stride
+        return Row(
+            record, self._numbers[stream], frame.index, frame.time_s, frame.seen_s, frame.size,
+            letterbox,
+        )  # fmt: skip
+
+    def _mapped(self, tensors: PoseTensors) -> npt.NDArray[Any]:
+        """The memory, as records of the tensors' layout."""
+        c, m, _ = tensors.peaks.shape
+        self._layout = c, len(tensors.link_scores), m
+        record = record_of(self._layout)
+        nbytes = record.itemsize * self._most * _SLOTS
+        os.ftruncate(self._memory, nbytes)
+        return np.frombuffer(mmap.mmap(self._memory, nbytes), record)
+
+
+# NumPy's and OpenCV's own threads would only disturb the other processes
+_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
