@@ -43,6 +43,7 @@ def test_bench_tells_of_stages_the_ideal_and_what_a_run_reaches(
     assert run["ideal_fps"] == pytest.approx(result["cores"] / used, rel=2e-3)
     assert run["ratio"] == pytest.approx(run["frames_per_second"] / run["ideal_fps"], rel=2e-3)
     assert run["frames"] == 10
+    assert run["cpu_ms"] > 0
     assert 0 < run["cores_used"] <= result["cores"] * 1.5
     assert run["peak_memory_mb"] > 50
     for word in ("decode", "ideal", "ratio", "p50", "p95", "p99", "files, 1 stream"):

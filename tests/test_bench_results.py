@@ -29,8 +29,8 @@ def run(streams: int, fps: float, ideal: float = 50.0, **more: Any) -> RunCost:
     cost = RunCost(
         kind="files", streams=streams, frames=300, frames_per_second=fps, ideal_fps=ideal,
         ratio=fps / ideal, offered_fps=None, dropped=0, interval=Spread(20.0, 30.0, 40.0),
-        latency=Spread(60.0, 70.0, 80.0), cores_used=1.9, engine_busy=0.8, peak_memory_mb=400.0,
-        gpus=(),
+        latency=Spread(60.0, 70.0, 80.0), cpu_ms=41.0, cores_used=1.9, engine_busy=0.8,
+        peak_memory_mb=400.0, gpus=(),
     )  # fmt: skip
     return replace(cost, **more)
 

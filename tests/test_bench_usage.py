@@ -11,7 +11,7 @@ import pytest
 
 from posert.bench.environment import _cpu, environment
 from posert.bench.nvml import Nvml
-from posert.bench.usage import watched
+from posert.bench.usage import Arrivals, watched
 
 
 def test_the_peak_is_told_though_it_is_given_back() -> None:
@@ -26,15 +26,16 @@ def test_the_peak_is_told_though_it_is_given_back() -> None:
     assert usage.gpus == () or usage.gpus[0].name
 
 
-def test_cores_are_cpu_seconds_a_second() -> None:
-    with watched() as asleep:
-        time.sleep(0.3)
-    with watched() as busy:
-        until = time.process_time() + 0.3
+def test_cpu_time_is_counted_from_the_first_frame_to_the_last() -> None:
+    arrivals = Arrivals()
+    assert (arrivals.cpu_ms, arrivals.cores) == (0, 0)
+    for _ in range(4):
+        arrivals(None)
+        until = time.process_time() + 0.1
         while time.process_time() < until:
             pass
-    assert asleep.cores < 0.5
-    assert busy.cores * busy.seconds == pytest.approx(0.3, abs=0.1)
+    assert arrivals.cpu_ms == pytest.approx(100, abs=30)
+    assert arrivals.cores > 0
 
 
 class Driver:

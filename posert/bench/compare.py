@@ -83,6 +83,7 @@ def _run(run: RunCost) -> dict[str, tuple[float, Better]]:
     found: dict[str, tuple[float, Better]] = {
         f"{run.name}: frames/s": (run.frames_per_second, "more"),
         f"{run.name}: of the ideal": (run.ratio, "more"),
+        f"{run.name}: CPU ms": (run.cpu_ms, "less"),
         f"{run.name}: cores used": (run.cores_used, ""),
         f"{run.name}: peak memory MB": (run.peak_memory_mb, "less"),
     }

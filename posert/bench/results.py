@@ -75,6 +75,7 @@ class RunCost:
     dropped: int  # frames of live sources that came too fast
     interval: Spread  # ms from one delivered frame to the next, whosoever it is
     latency: Spread | None  # ms from a frame's arrival to its data; None: not known of files
+    cpu_ms: float  # a frame, of all together; beside the stages' sum it tells what is lost
     cores_used: float  # CPU seconds a second
     engine_busy: float  # frames/s over the engine's alone
     peak_memory_mb: float  # resident, of all processes of the run

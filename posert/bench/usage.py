@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ class Usage:
     """Complete once the run is over."""
 
     seconds: float = 0.0
-    cores: float = 0.0  # CPU seconds a second
+    children_s: float = 0.0  # CPU seconds of processes that it started and that have ended
     peak_memory_mb: float = 0.0
     gpus: tuple[GpuUse, ...] = ()
 
@@ -49,16 +49,40 @@ def watched() -> Iterator[Usage]:
                     return
 
     thread = threading.Thread(target=sample, name="usage", daemon=True)
-    began, used = time.perf_counter(), _cpu_s()
+    began, used = time.perf_counter(), _children_s()
     thread.start()
     try:
         yield usage
     finally:
         usage.seconds = time.perf_counter() - began
-        usage.cores = (_cpu_s() - used) / usage.seconds
+        usage.children_s = _children_s() - used
         ended.set()
         thread.join()
         usage.gpus = tuple(map(_use, zip(*samples, strict=True)))
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """When each frame was done, and the CPU time of this process by then; to be given to a run."""
+
+    at_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+
+    def __call__(self, tally: object) -> None:
+        self.at_s.append(time.perf_counter())
+        self.cpu_s.append(time.process_time())
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU time a frame, from the first to the last: neither loading nor closing counts."""
+        frames = len(self.cpu_s) - 1
+        return 1e3 * (self.cpu_s[-1] - self.cpu_s[0]) / frames if frames > 0 else 0.0
+
+    @property
+    def cores(self) -> float:
+        """CPU seconds a second, over the same time."""
+        seconds = self.at_s[-1] - self.at_s[0] if self.at_s else 0.0
+        return (self.cpu_s[-1] - self.cpu_s[0]) / seconds if seconds > 0 else 0.0
 
 
 def give_back() -> None:
@@ -82,10 +106,9 @@ def _resident(pid: int) -> int:
         return 0
 
 
-def _cpu_s() -> float:
-    """CPU seconds so far, of children those that have ended."""
+def _children_s() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+    return children.ru_utime + children.ru_stime
 
 
 def _use(samples: tuple[Sample, ...]) -> GpuUse:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,7 @@ from posert.bench.made import Camera, Predecoded
 from posert.bench.plan import Plan
 from posert.bench.results import Kind, RunCost, Spread, StageCost
 from posert.bench.stages import Decoded
-from posert.bench.usage import Usage, watched
+from posert.bench.usage import Arrivals, Usage, watched
 from posert.errors import EngineError
 from posert.jobs import Shared, Work, make_job
 from posert.pose import Pose
@@ -41,7 +40,7 @@ class Ran:
 
     tallies: list[Tally]
     usage: Usage
-    arrivals: list[float] = field(default_factory=list)  # when each frame was done, seconds
+    arrivals: Arrivals
 
     @property
     def frames(self) -> int:
@@ -63,12 +62,9 @@ def run_files(clip: Path, settings: RunSettings, plan: Plan, streams: int, folde
         jsonl=out / "people.jsonl" if plan.data_only else None,
         output=None if plan.data_only else out,
     )
-    arrivals: list[float] = []
+    arrivals = Arrivals()
     with watched() as usage:
-        report = run_settings(
-            list(map(str, names)), chosen, threading.Event(),
-            lambda tally: arrivals.append(time.perf_counter()),
-        )  # fmt: skip
+        report = run_settings(list(map(str, names)), chosen, threading.Event(), arrivals)
     if report.failure is not None:
         raise report.failure
     usage.seconds = report.seconds  # the model was loaded before
@@ -81,7 +77,9 @@ def run_made(
 ) -> Ran:  # fmt: skip
     """So many made-up sources; the rest is as in ``posert run``."""
     sources = _made(kind, decoded, plan, streams)
-    ran = Ran([Tally(source.info.name, live=source.info.live) for source in sources], Usage())
+    ran = Ran(
+        [Tally(source.info.name, live=source.info.live) for source in sources], Usage(), Arrivals()
+    )
     shared = Shared(settings, pose.topology, settings.reading, threading.Event())
     jobs = [
         _job(n, source, tally, None if plan.data_only else folder / f"made-{n}.mp4", shared)
@@ -101,7 +99,7 @@ def run_made(
         ran.usage = files.enter_context(watched())
         process(
             jobs, Span(max_frames=plan.each(kind, streams)), stages, shared.stop,
-            lambda tally: ran.arrivals.append(time.perf_counter()),
+            ran.arrivals,
         )  # fmt: skip
     return ran
 
@@ -129,9 +127,10 @@ def cost_of(
         ratio=fps / min(ideal, offered or ideal),
         offered_fps=offered,
         dropped=sum(tally.dropped for tally in ran.tallies),
-        interval=Spread.of(np.diff(ran.arrivals).tolist()) or Spread(0.0, 0.0, 0.0),
+        interval=Spread.of(np.diff(ran.arrivals.at_s).tolist()) or Spread(0.0, 0.0, 0.0),
         latency=Spread.of(list(chain.from_iterable(tally.ages_s for tally in ran.tallies))),
-        cores_used=ran.usage.cores,
+        cpu_ms=ran.arrivals.cpu_ms + 1e3 * ran.usage.children_s / max(1, ran.frames),
+        cores_used=ran.arrivals.cores + ran.usage.children_s / ran.usage.seconds,
         engine_busy=fps / engine.frames_per_second,
         peak_memory_mb=ran.usage.peak_memory_mb,
         gpus=ran.usage.gpus,

@@ -29,7 +29,7 @@ def print_bench(result: Bench) -> None:
     for cost in result.stages:
         stages.add_row(_named(cost), *_numbers(cost))
     runs = _table(
-        "whole run", "frames/s", "ideal", "ratio", "at 30/s", "cores", "engine busy", "MB"
+        "whole run", "fps", "ideal", "ratio", "at 30/s", "CPU ms", "cores", "engine", "MB"
     )
     times = _table("ms", "p50", "p95", "p99")
     for run in result.runs:
@@ -95,6 +95,7 @@ def _run(run: RunCost) -> list[str]:
         f"{run.ideal_fps:.1f}",
         f"{run.ratio:.3f}",
         f"{run.channels:.1f}",
+        f"{run.cpu_ms:.1f}",
         f"{run.cores_used:.2f}",
         f"{run.engine_busy:.0%}",
         f"{run.peak_memory_mb:.0f}",
