@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from posert.bench.environment import _cpu, environment
 from posert.bench.nvml import Nvml
-from posert.bench.usage import Arrivals, watched
+from posert.bench.usage import Arrivals, memory_mb, watched
 
 
 def test_the_peak_is_told_though_it_is_given_back() -> None:
@@ -36,6 +38,20 @@ def test_cpu_time_is_counted_from_the_first_frame_to_the_last() -> None:
             pass
     assert arrivals.cpu_ms == pytest.approx(100, abs=30)
     assert arrivals.cores > 0
+
+
+def test_the_memory_of_child_processes_counts() -> None:
+    code = "block = bytes([1]) * 200_000_000; print(); input()"
+    before = memory_mb()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()
+        during = memory_mb()
+        child.stdin.close()
+    assert 180 < during - before < 300
 
 
 class Driver:

@@ -33,7 +33,7 @@ def bench(
     ] = "1,4,16",
     streams: Annotated[
         str | None,
-        typer.Option(help="Inputs at once, as 1,4,16. [default: 1]", rich_help_panel=_WHAT),
+        typer.Option(help="Inputs at once, as 1,4,16; one if left out.", rich_help_panel=_WHAT),
     ] = None,
     data_only: Annotated[
         bool, typer.Option("--data-only", help="JSON lines, no video.", rich_help_panel=_WHAT)
@@ -56,7 +56,7 @@ def bench(
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw it into this PNG (posert[plot]).", rich_help_panel=_AFTER),
+        typer.Option(help="Draw it into this PNG (needs matplotlib).", rich_help_panel=_AFTER),
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -68,7 +68,9 @@ def bench(
     model: Annotated[
         str, typer.Option(help="Name, folder, card.yaml or .onnx.", rich_help_panel=_HOW)
     ] = "pose-small",
-    backend: Annotated[str, typer.Option(help="auto, ...", rich_help_panel=_HOW)] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="As of posert run, or auto.", rich_help_panel=_HOW)
+    ] = "auto",
     precision: Annotated[
         str, typer.Option(help="auto, fp32, fp16 or int8.", rich_help_panel=_HOW)
     ] = "auto",
