@@ -13,8 +13,8 @@ from posert.types import Float32, Int64
 Float64 = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
-_KEEPS_GOING_S: Final = 0.5  # of one out of sight: at most this long as fast as when last seen
-_SPEED_S: Final = 0.25  # seconds over which a speed is averaged
+_KEEPS_GOING_S: Final = 1.5  # of one out of sight: at most this long as fast as when last seen
+_SPEED_S: Final = 0.7  # seconds over which a speed is averaged
 _SIZE_S: Final = 1.0  # in which the size of one who is partly hidden shrinks to a third
 _REMEMBERED_S: Final = 0.5  # how long a keypoint that is not found is carried along
 
@@ -71,35 +71,45 @@ class Tracks:
         shift = self.velocity * lasts.astype(np.float32)[:, None]
         return np.asarray(self.xy + shift[:, None, :])
 
-    def found(self, rows: Rows, xy: Float32, area: Float32, near: Float32, now: float) -> None:
+    def found(
+        self, rows: Rows, xy: Float32, area: Float32, near: Float32, sure: Float32, now: float
+    ) -> None:
         """The people of ``rows`` (R,) are at ``xy`` (R, C, 2) now, seen as large as ``area``.
 
-        ``near`` (R, C) 0..1 says how near each keypoint is to where it was expected. The others
-        say little about the person's movement: they may be someone else's. What was not found
-        moves with the rest, for a while.
+        Args:
+            rows: Whom this is about.
+            xy: Source pixels, NaN where not found. That moves with the rest, for a while.
+            area: (R,) px^2.
+            near: (R, C) 0..1, how near each keypoint is to where it was expected. The others say
+                little about how the person moved: they may be someone else's.
+            sure: (R,) 0..1. Of those who may be somebody else the less is learned the less sure
+                it is; they go on as before.
+            now: Seconds.
         """
         old, passed = self.xy[rows], now - self.seen_s[rows]
         moved = np.where(near[:, :, None] > 0, xy - old, np.float32(0))
-        agreeing = near.sum(axis=1)
         moved *= near[:, :, None]
+        agreeing = near.sum(axis=1)
         mean = moved.sum(axis=1) / np.maximum(agreeing, np.float32(0.1))[:, None]
-        self._move(rows, mean, agreeing, passed)
+        self._accelerate(rows, mean, np.where(agreeing < 0.5, np.float32(0), sure), passed)
 
+        gone = self.velocity[rows] * passed.astype(np.float32)[:, None]
+        expected = old + gone[:, None, :]
         here = np.isfinite(xy[:, :, 0])
         found_s = np.where(here, now, self.found_s[rows])
-        carried = old + mean[:, None, :]
-        carried[found_s < now - _REMEMBERED_S] = np.nan
-        self.xy[rows] = np.where(here[:, :, None], xy, carried)
+        expected[found_s < now - _REMEMBERED_S] = np.nan
+        seen = np.where(np.isnan(expected), xy, expected + sure[:, None, None] * (xy - expected))
+        self.xy[rows] = np.where(here[:, :, None], seen, expected)
         self.found_s[rows] = found_s
         shrunk = self.area[rows] * np.exp(-passed / _SIZE_S).astype(np.float32)
         self.area[rows] = np.maximum(area, shrunk)
         self.seen_s[rows] = now
         self.hits[rows] += 1
 
-    def _move(self, rows: Rows, mean: Float32, agreeing: Float32, passed: Float64) -> None:
+    def _accelerate(self, rows: Rows, mean: Float32, sure: Float32, passed: Float64) -> None:
         """New speeds of ``rows`` from how far (R, 2) they came in ``passed`` (R,) seconds."""
-        weight = np.maximum(-np.expm1(-passed / _SPEED_S), 1 / self.hits[rows])
-        weight[(agreeing < 0.5) | (passed <= 0)] = 0  # nothing to tell a speed by
+        weight = np.maximum(-np.expm1(-passed / _SPEED_S), 1 / self.hits[rows]) * sure
+        weight[passed <= 0] = 0  # nothing to tell a speed by
         speed = mean / np.maximum(passed, 1e-6).astype(np.float32)[:, None]
         before = self.velocity[rows]
         self.velocity[rows] = before + weight.astype(np.float32)[:, None] * (speed - before)

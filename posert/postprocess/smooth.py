@@ -27,7 +27,7 @@ class SmoothSettings:
     """How much is smoothed: lower cutoffs take more jitter and add more delay."""
 
     min_cutoff: float = 2.0  # Hz, of a keypoint at rest
-    beta: float = 6.0  # Hz more for each size of the person that it moves in a second
+    beta: float = 8.0  # Hz more for each size of the person that it moves in a second
     d_cutoff: float = 1.0  # Hz, of the speed itself
     gap_s: float = 0.5  # a keypoint not found for longer starts anew
 

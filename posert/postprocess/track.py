@@ -1,9 +1,11 @@
 """Who is who from frame to frame: ids by pose similarity and the best assignment of all.
 
 Every person of a frame is held against where everyone followed should be by now (constant speed,
-slowing down while out of sight). Those seen in the last frame are served first, then those out of
-sight, each time by the assignment in which the most keypoints agree. docs/tracking.md states the
-rules and what they cannot do.
+slowing down while out of sight), and the assignment is the one in which the most keypoints agree,
+those out of sight counting a little less. One who may as well be somebody out of sight (two people
+who pass each other are often found as one, made of both) goes on as before and learns little:
+when they part, each is nearest to where they were going. docs/tracking.md states the rules and
+what they cannot do.
 
 Sources: SORT (Bewley et al., "Simple online and realtime tracking", ICIP 2016) for prediction,
 assignment, least hits and greatest age; object keypoint similarity (COCO) in place of its boxes.
@@ -23,6 +25,8 @@ from posert.postprocess.similarity import areas, closeness, keypoint_sigmas, sha
 from posert.postprocess.topology import Topology
 from posert.types import Float32, People
 
+_HIDDEN_COUNTS: Final = 0.8  # an agreeing keypoint of one out of sight, against one in sight
+_LEAST_SURE: Final = 0.25  # of one who may as well be somebody else: something is learned
 _UNSURE_S: Final = 0.3  # seconds out of sight after which one without an id is forgotten
 
 
@@ -32,8 +36,8 @@ class TrackSettings:
 
     min_hits: int = 3  # frames in which a person is found before they have an id
     max_age_s: float = 1.0  # out of sight for longer: a new id
-    least_similarity: float = 0.2  # 0..1, to where they should be
-    tolerance: float = 1.5  # times COCO's standard deviations, for one seen a moment ago
+    least_similarity: float = 0.1  # 0..1, to where they should be
+    tolerance: float = 1.2  # times COCO's standard deviations, for one seen a moment ago
     drift_per_s: float = 1.0  # how much the tolerance grows in a second out of sight, in itself
 
     def __post_init__(self) -> None:
@@ -69,8 +73,8 @@ class Tracker:
         self._forget(time_s)
         xy = people.keypoints[:, :, :2]
         area = areas(xy)
-        rows, columns, near = self._matched(xy, area, time_s)
-        self._tracks.found(rows, xy[columns], area[columns], near, time_s)
+        rows, columns, near, sure = self._matched(xy, area, time_s)
+        self._tracks.found(rows, xy[columns], area[columns], near, sure, time_s)
         new = np.array(np.isfinite(xy[:, :, 0]).any(axis=1))
         new[columns] = False
         fresh = np.flatnonzero(new)
@@ -97,8 +101,10 @@ class Tracker:
     def _unsure_s(self) -> float:
         return min(_UNSURE_S, self.settings.max_age_s)
 
-    def _matched(self, xy: Float32, area: Float32, now: float) -> tuple[Rows, Rows, Float32]:
-        """Which tracks (R,) are which people (R,), and how near each keypoint is (R, C)."""
+    def _matched(
+        self, xy: Float32, area: Float32, now: float
+    ) -> tuple[Rows, Rows, Float32, Float32]:
+        """Which tracks (R,) are which people (R,), how near keypoints are (R, C), how sure (R,)."""
         tracks = self._tracks
         expected = tracks.predicted(now)
         wide = (1 + self.settings.drift_per_s * (now - tracks.seen_s)) ** 2
@@ -106,20 +112,12 @@ class Tracker:
         near = closeness(expected, xy, size, self._sigmas)
         agreeing = near.sum(axis=2)
         similarity = agreeing / (shared(expected, xy) + 1)
-        table = np.where(similarity < self.settings.least_similarity, np.float32(0), agreeing)
-        rows, columns = self._pairs(table)
-        return rows, columns, near[rows, columns]
-
-    def _pairs(self, table: Float32) -> tuple[Rows, Rows]:
-        """Best for those seen in the last frame; those out of sight have what is left."""
-        in_sight = self._tracks.seen_s >= self._time_s
-        if in_sight.all():
-            return best_pairs(table)
-        hidden = np.where(in_sight[:, None], np.float32(0), table)
-        rows, columns = best_pairs(table - hidden)
-        hidden[:, columns] = 0
-        more_rows, more_columns = best_pairs(hidden)
-        return np.append(rows, more_rows), np.append(columns, more_columns)
+        in_sight = tracks.seen_s >= self._time_s
+        counts = np.where(in_sight, np.float32(1), np.float32(_HIDDEN_COUNTS))
+        table = agreeing * counts[:, None]
+        table[similarity < self.settings.least_similarity] = 0
+        rows, columns = best_pairs(table)
+        return rows, columns, near[rows, columns], _sureness(agreeing, rows, columns)
 
     def _name_the_sure(self) -> None:
         """An id for each who has been found often enough."""
@@ -128,6 +126,17 @@ class Tracker:
         if len(sure):
             tracks.ids[sure] = np.arange(self._next_id, self._next_id + len(sure))
             self._next_id += len(sure)
+
+
+def _sureness(agreeing: Float32, rows: Rows, columns: Rows) -> Float32:
+    """(R,) 1 where nobody else agrees with who was found, less where one now unseen does too."""
+    if len(rows) == len(agreeing):
+        return np.ones(len(rows), np.float32)
+    unseen = np.ones(len(agreeing), bool)
+    unseen[rows] = False
+    rival = agreeing[unseen][:, columns].max(axis=0)
+    other = 1 - rival / agreeing[rows, columns]
+    return np.asarray(np.clip(other, _LEAST_SURE, 1) ** 2, np.float32)
 
 
 def best_pairs(table: npt.NDArray[np.float32]) -> tuple[Rows, Rows]:
