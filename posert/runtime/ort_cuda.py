@@ -26,7 +26,7 @@ _PROVIDER: Final = "CUDAExecutionProvider"
 # nothing over its own choice; taking its default one costs all but a twentieth of the speed.
 _OPTIONS: Final = {"prefer_nhwc": "1", "cudnn_conv_algo_search": "HEURISTIC"}
 _BATCH: Final = 64
-_SIZES: Final = (1, 8, _BATCH)  # of batches on the device
+_SIZES: Final = (1, 8, 32, _BATCH)  # of batches on the device
 _SLOTS: Final = 4  # a run of onnxruntime holds its thread until the device is done
 _SESSIONS_KEPT: Final = 8  # of the most recent input shapes
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class BoundOrtEngine(OrtCudaEngine):
     def infer_on_device(self, pictures: Sequence[Placed]) -> list[PoseOutput]:
         """What the network says of each of ``pictures``, all of one input size.
 
-        Only of the compact form. Batches of 1, 8 or 64 are run: of many streams frames come in
+        Only of the compact form. Batches of 1, 8, 32 or 64 are run: of many streams frames come in
         numbers of all kinds, and each size of batch costs a session in the beginning.
 
         Raises:

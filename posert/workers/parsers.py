@@ -83,7 +83,7 @@ class Parsers:
         self._times = times
         self._most = most
         self._memory = os.memfd_create("posert", os.MFD_CLOEXEC)
-        self._records: npt.NDArray[Any] | None = None
+        self._records: list[npt.NDArray[Any]] | None = None  # peaks, counts, link scores
         self._layout = (0, 0, 0)
         self._numbers: dict[Stream, int] = {}
         self._next = 0
@@ -201,24 +201,24 @@ class Parsers:
         assert isinstance(tensors, PoseTensors)
         if self._records is None:
             self._records = self._mapped(tensors)
-        target = self._records[record]
-        target["peaks"] = tensors.peaks
-        target["counts"] = tensors.counts
-        target["link_scores"] = tensors.link_scores
+        peaks, counts, link_scores = self._records
+        peaks[record], counts[record] = tensors.peaks, tensors.counts
+        link_scores[record] = tensors.link_scores
         letterbox = box.scale_x, box.scale_y, box.stride
         return Row(
             record, self._numbers[stream], frame.index, frame.time_s, frame.seen_s, frame.size,
             letterbox,
         )  # fmt: skip
 
-    def _mapped(self, tensors: PoseTensors) -> npt.NDArray[Any]:
-        """The memory, as records of the tensors' layout."""
+    def _mapped(self, tensors: PoseTensors) -> list[npt.NDArray[Any]]:
+        """The memory, as records of the tensors' layout, field by field."""
         c, m, _ = tensors.peaks.shape
         self._layout = c, len(tensors.link_scores), m
         record = record_of(self._layout)
         nbytes = record.itemsize * self._most * _SLOTS
         os.ftruncate(self._memory, nbytes)
-        return np.frombuffer(mmap.mmap(self._memory, nbytes), record)
+        records = np.frombuffer(mmap.mmap(self._memory, nbytes), record)
+        return [records[field] for field in ("peaks", "counts", "link_scores")]
 
 
 # NumPy's and OpenCV's own threads would only disturb the other processes

@@ -135,6 +135,10 @@ class NvcodecFile(VideoFile):
             log.debug("%s: damaged packet: %s", self._path, e)
             return []
 
+    def _pts_of(self, frame: Any) -> int:
+        """Nearly all have one: fractions, a few microseconds each, are for the others."""
+        return frame.pts if frame.pts is not None else super()._pts_of(frame)
+
     def _is_shown(self, decoded: Decoded) -> bool:
         """Behind lost packets pictures may come twice or too late: those are damaged."""
         if decoded.pts in self._hidden:
