@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from posert.errors import PosertError, first_line
@@ -41,6 +42,7 @@ class Work:
     source: SourceSettings
     tally: Tally
     output: Path | None
+    open: Callable[[], Source] | None = None  # in place of what ``source`` names: a made-up one
 
 
 def make_job(work: Work, shared: Shared) -> Job:
@@ -49,7 +51,8 @@ def make_job(work: Work, shared: Shared) -> Job:
     tile = shared.wall.tile(work.number) if shared.wall is not None else None
 
     def opened() -> Source:
-        source = open_source(work.source.input, shared.reading, shared.stop)
+        make = work.open or partial(open_source, work.source.input, shared.reading, shared.stop)
+        source = make()
         tally.expected = settings.span.expected(source.info)
         return source
 

@@ -47,7 +47,7 @@ def bench(clip: Path, settings: RunSettings, plan: Plan | None = None) -> Bench:
             if plan.kinds == ("files",):  # what is not needed is not to count as a run's memory
                 decoded = replace(decoded, frames=[])
             for kind in plan.kinds:
-                running = partial(_run, kind, clip, decoded, pose, settings, plan, Path(folder))
+                running = partial(_run, kind, clip, decoded, settings, plan, Path(folder))
                 runs += _over_streams(plan, kind, alone, pose, running)
     return Bench(
         clip=clip.name,
@@ -66,13 +66,13 @@ def bench(clip: Path, settings: RunSettings, plan: Plan | None = None) -> Bench:
 
 
 def _run(
-    kind: Kind, clip: Path, decoded: Decoded, pose: Pose, settings: RunSettings, plan: Plan,
+    kind: Kind, clip: Path, decoded: Decoded, settings: RunSettings, plan: Plan,
     folder: Path, streams: int,
 ) -> Ran:  # fmt: skip
     give_back()
     if kind == "files":
         return run_files(clip, settings, plan, streams, folder)
-    return run_made(kind, decoded, pose, settings, plan, streams, folder)
+    return run_made(kind, decoded, settings, plan, streams, folder)
 
 
 def _over_streams(

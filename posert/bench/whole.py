@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -17,15 +16,13 @@ from posert.bench.results import Kind, RunCost, Spread, StageCost
 from posert.bench.stages import Decoded
 from posert.bench.usage import Arrivals, Usage, watched
 from posert.errors import EngineError
-from posert.jobs import Shared, Work, make_job
+from posert.jobs import Work
 from posert.pose import Pose
-from posert.running import _SWITCH_S, _on_device, _switching_every, run_settings
+from posert.running import OneProcess, run_settings
 from posert.runtime.cores import usable_cores
-from posert.runtime.engine import device_engine, on_cpu
-from posert.runtime.pipeline import Stages, process
-from posert.runtime.sinks import data_files
-from posert.runtime.sources.source import Source, Span
-from posert.runtime.stream import Job, Tally
+from posert.runtime.engine import on_cpu
+from posert.runtime.sources.source import Source
+from posert.runtime.stream import Tally
 from posert.settings import RunSettings, SourceSettings
 
 # what is done to a frame of each kind of run, decoding and writing aside
@@ -72,36 +69,25 @@ def run_files(clip: Path, settings: RunSettings, plan: Plan, streams: int, folde
 
 
 def run_made(
-    kind: Kind, decoded: Decoded, pose: Pose, settings: RunSettings, plan: Plan, streams: int,
+    kind: Kind, decoded: Decoded, settings: RunSettings, plan: Plan, streams: int,
     folder: Path,
 ) -> Ran:  # fmt: skip
-    """So many made-up sources; the rest is as in ``posert run``."""
+    """So many made-up sources; the rest is as in ``posert run`` in one process."""
     sources = _made(kind, decoded, plan, streams)
-    ran = Ran(
-        [Tally(source.info.name, live=source.info.live) for source in sources], Usage(), Arrivals()
+    chosen = replace(
+        settings,
+        max_frames=plan.each(kind, streams),
+        at_once=settings.at_once or streams,
+        jsonl=folder / "made.jsonl" if plan.data_only else None,
     )
-    shared = Shared(settings, pose.topology, settings.reading, threading.Event())
-    jobs = [
-        _job(n, source, tally, None if plan.data_only else folder / f"made-{n}.mp4", shared)
-        for n, (source, tally) in enumerate(zip(sources, ran.tallies, strict=True))
+    work = [
+        _work(n, source, None if plan.data_only else folder / f"made-{n}.mp4")
+        for n, source in enumerate(sources)
     ]
-    with ExitStack() as files:
-        data = folder / "made.jsonl" if plan.data_only else None
-        sinks = data_files(pose.topology, jsonl=data)
-        for sink in sinks:
-            files.callback(sink.close)
-        stages = Stages(pose.estimator, [*sinks], settings.at_once or streams,
-                        workers=settings.workers, max_latency_s=settings.max_latency)  # fmt: skip
-        if device_engine(pose.engine) is not None:
-            stages = _on_device(stages, settings)
-            stages = replace(stages, at_once=settings.at_once or streams)
-            files.enter_context(_switching_every(_SWITCH_S))
-        ran.usage = files.enter_context(watched())
-        process(
-            jobs, Span(max_frames=plan.each(kind, streams)), stages, shared.stop,
-            ran.arrivals,
-        )  # fmt: skip
-    return ran
+    part, arrivals = OneProcess(work, chosen), Arrivals()
+    with watched() as usage:
+        part.run(threading.Event(), arrivals, alive=lambda: None)
+    return Ran([each.tally for each in work], usage, arrivals)
 
 
 def cost_of(
@@ -162,7 +148,6 @@ def _made(kind: Kind, decoded: Decoded, plan: Plan, streams: int) -> list[Source
     return [Camera(f"{kind} {n}", decoded, plan.rate, each, n / streams) for n in range(streams)]
 
 
-def _job(number: int, source: Source, tally: Tally, output: Path | None, shared: Shared) -> Job:
-    """As of a run, but that its source is there already."""
-    work = Work(number, SourceSettings(source.info.name), tally, output)
-    return replace(make_job(work, shared), open=lambda: source)
+def _work(number: int, source: Source, output: Path | None) -> Work:
+    tally = Tally(source.info.name, live=source.info.live)
+    return Work(number, SourceSettings(source.info.name), tally, output, lambda: source)

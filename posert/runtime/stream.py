@@ -43,6 +43,7 @@ class Tally:
     outputs: list[Path] = field(default_factory=list)  # once they are complete
     error: PosertError | None = None  # why it ended early
     health: Health | None = None  # of a live source
+    # from a frame's coming to its data being written, the most recent ones
     ages_s: deque[float] = field(default_factory=lambda: deque(maxlen=_AGES_KEPT))
     live: bool = False  # a camera or stream, as far as its name tells
     opened: bool = False
@@ -64,7 +65,8 @@ class Tally:
     @property
     def age_s(self) -> float | None:
         """Median time of a live frame from its arrival to its data being written, seconds."""
-        return float(np.median(self.ages_s)) if self.ages_s else None
+        known = self.live and self.ages_s  # a file's frames wait as long as they like
+        return float(np.median(self.ages_s)) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +148,7 @@ class Stream:
 
     def deliver(self, taken: Taken[Stream], frame: Frame, people: People) -> None:
         """Hands the picture to the outlet, where there is one."""
-        if frame.seen_s == frame.seen_s:
-            self._note_age(time.monotonic() - frame.seen_s)
+        self._note_age(time.monotonic() - taken.came_s, live=frame.seen_s == frame.seen_s)
         if self._outlet is None:
             self._count(frame, people)
         else:
@@ -228,7 +229,7 @@ class Stream:
         if self._source is not None:
             self._tally.skipped, self._tally.dropped = self._source.skipped, self._source.dropped
 
-    def _note_age(self, age_s: float) -> None:
+    def _note_age(self, age_s: float, *, live: bool) -> None:
         self._tally.ages_s.append(age_s)
-        if self._max_latency_s is not None and age_s > self._max_latency_s:
+        if live and self._max_latency_s is not None and age_s > self._max_latency_s:
             self._tally.late += 1
