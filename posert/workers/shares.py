@@ -61,14 +61,18 @@ def plan_shares(inputs: Sequence[str], settings: RunSettings) -> list[Share]:
     return [Share(*each) for each in zip(dealt, where, strict=True)]
 
 
-def parsers_wanted(inputs: Sequence[str], settings: RunSettings) -> int:
-    """How many processes parse beside the one that has the GPU; 0: it does so itself."""
+def parsers_wanted(inputs: Sequence[str], settings: RunSettings, gpus_: int = 1) -> int:
+    """How many processes parse beside the one that has the GPU; 0: it does so itself.
+
+    ``inputs`` are those of this one GPU, of ``gpus_`` that share the cores.
+    """
     if settings.processes is not None:
         return settings.processes if settings.processes > 1 else 0
     videos = sum(not is_picture(name) for name in inputs)
     if videos < _STREAMS_FOR_PARSERS:
         return 0
-    return min(_MOST_PARSERS, usable_cores() // 2, videos // _STREAMS_A_PARSER)
+    cores = usable_cores() // gpus_
+    return min(_MOST_PARSERS, cores // 2, videos // _STREAMS_A_PARSER)
 
 
 def deal(inputs: Sequence[str], count: int) -> list[tuple[int, ...]]:
@@ -87,8 +91,11 @@ def deal(inputs: Sequence[str], count: int) -> list[tuple[int, ...]]:
 def of_share(settings: RunSettings, inputs: Sequence[str], share: Share, count: int) -> RunSettings:
     """``settings`` for one of ``count`` processes, which share cores and files under way."""
     workers, at_once, processes = settings.workers, settings.at_once, 1
-    if share.gpu is not None:
-        processes = max(1, parsers_wanted(inputs, settings) // count)
+    if share.gpu is not None and settings.processes is not None:
+        processes = max(1, settings.processes // count)
+    elif share.gpu is not None:
+        mine = [inputs[i] for i in share.sources]
+        processes = max(1, parsers_wanted(mine, settings, count))
     elif workers is None:
         workers = max(1, usable_cores() // count)
     if at_once is not None:

@@ -56,7 +56,9 @@ def test_where_there_are_many_streams_others_parse(monkeypatch: pytest.MonkeyPat
     assert parsers_wanted(many, RunSettings(processes=1)) == 0
     assert parsers_wanted(many[:1], RunSettings(processes=3)) == 3
     of_one = of_share(RunSettings(), many, Share(tuple(range(16)), 1), 2)
-    assert of_one.processes == 4  # of the eight
+    assert of_one.processes == 4  # of eight cores
+    given = of_share(RunSettings(processes=6), many, Share(tuple(range(16)), 1), 2)
+    assert given.processes == 3
 
 
 def test_the_largest_files_are_dealt_first(tmp_path: Path) -> None:
