@@ -177,8 +177,8 @@ def _run_all(
                 parsers = _parsers(count, pose, settings, sinks)
                 files.callback(parsers.close)
                 stages = replace(stages, parsing=parsers)
-        if wall is not None:  # it shows all at once
-            stages = replace(stages, at_once=len(work), together=True)
+        if wall is not None:  # it shows all at once, and a source that is ahead waits
+            stages = replace(stages, at_once=len(work), readers=None, together=True)
         jobs = [make_job(each, shared) for each in work]
         process(jobs, settings.span, stages, stop, _one_at_a_time(on_frame))
 

@@ -110,7 +110,8 @@ class Scheduler(Generic[Owner]):
         self._feeds = {feed.order.owner: feed for feed in feeds}
         self._open = len(feeds)  # feeds whose end was not taken yet
         files = deque(feed for feed in feeds if not feed.order.own_turn)
-        count = min(readers or at_once, at_once, len(files))
+        at_once = min(at_once, len(files))  # or one thread would read two, and a hang hold both
+        count = min(readers or at_once, at_once)
         shares = [at_once // count + (i < at_once % count) for i in range(count)]
         work = [(deque([feed]), 1) for feed in feeds if feed.order.own_turn]
         work += [(files, share) for share in shares]
