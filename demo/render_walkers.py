@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Render the demo clip `walkers.mp4` and its exact ground truth `walkers.truth.json`.
+"""Render a demo clip and its exact ground truth: `walkers.mp4` and `walkers.truth.json`.
+
+With `--cast crossing` it is `crossing.mp4`: ten people whose ways cross, for tracking.
 
 Bodies come from the anny model (Apache-2.0, MakeHuman data CC0); everything else (clothes,
 scene, textures, motion) is made by this script. Needs `pip install 'posert[render]'`; pyvista's
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from walkers.cast import Member
     from walkers.mesh import Array
 
 FPS, WIDTH, HEIGHT, FRAMES = 30, 1280, 720, 300
@@ -27,10 +30,9 @@ def parse_args() -> argparse.Namespace:
     """Command line options."""
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description="Render the demo clip and its ground truth.")
-    parser.add_argument("--out", type=Path, default=here / "walkers.mp4", help="video to write")
-    parser.add_argument(
-        "--truth", type=Path, default=here / "walkers.truth.json", help="JSON to write"
-    )
+    parser.add_argument("--cast", choices=["walkers", "crossing"], default="walkers")
+    parser.add_argument("--out", type=Path, help="video to write; default CAST.mp4 beside this")
+    parser.add_argument("--truth", type=Path, help="JSON to write; default CAST.truth.json")
     parser.add_argument("--frames", type=int, default=FRAMES, help="frames to render")
     parser.add_argument("--crf", type=float, default=24.0, help="best x264 quality to try")
     parser.add_argument(
@@ -43,7 +45,10 @@ def parse_args() -> argparse.Namespace:
         metavar="N",
         help="write only every Nth frame, as PNG files beside --out, and no video",
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.out = args.out or here / f"{args.cast}.mp4"
+    args.truth = args.truth or here / f"{args.cast}.truth.json"
+    return args
 
 
 def write_video(path: Path, frames: list[Any], crf: float) -> int:
@@ -85,15 +90,15 @@ def to_yuv(image: Any) -> Any:
 class Crowd:
     """All dressed people and their walks."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, cast: list[Member], seconds: float) -> None:
         from scipy import sparse
-        from walkers import body, cast, clothes, gait
+        from walkers import body, clothes, gait
 
         template = body.load_template()
         self.skin, self.regressor = body.skin, template.regressor
         self.tris, self.colors, self.parts, self.walkers = [], [], [], []
         self.bodies = []
-        for seed, member in enumerate(cast.CAST):
+        for seed, member in enumerate(cast):
             shape = body.make_shape(template, member.phenotype)
             tailor = clothes.Tailor(template, shape, member.outfit, seed)
             part = tailor.build()
@@ -118,13 +123,14 @@ def render(args: argparse.Namespace) -> None:
     """Render all frames."""
     import numpy as np
     from PIL import Image
-    from walkers import people, scene, truth
+    from walkers import cast, crossing, people, scene, truth
     from walkers.raster import Camera
 
     began = time.monotonic()
     camera = Camera((0.0, 0.0, 1.9), (0.0, 10.0, 0.86), angle=26.5)
     stage = people.Stage(camera, WIDTH, HEIGHT, scene.make_backdrop(camera, WIDTH, HEIGHT))
-    crowd = Crowd(FRAMES / FPS)
+    members = crossing.CROSSING if args.cast == "crossing" else cast.CAST
+    crowd = Crowd(members, FRAMES / FPS)
     stage.set_people(crowd.tris, crowd.colors)
     listed, video = [], []
     for index in range(0, args.frames, args.preview or 1):

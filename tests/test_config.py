@@ -52,7 +52,10 @@ def test_what_is_given_overrules_the_file(tmp_path: Path) -> None:
         ("line_width: 0", "line_width is 0.0: expected above 0, at most 20"),
         ("line_width: .nan", "line_width is nan"),
         ("start: .nan", "start is nan"),
-        ("colours: rainbow", "colours: got 'rainbow', expected 'limbs', 'trt_pose', 'coco' or 'ids'"),
+        (
+            "colours: rainbow",
+            "colours: got 'rainbow', expected 'limbs', 'trt_pose', 'coco' or 'ids'",
+        ),
         ("parser: best", "parser: got 'best'"),
         ("- every", "got list, expected keys and values"),
         ("every: [1, 2", "line 1: .*expected valid YAML or JSON"),

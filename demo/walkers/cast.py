@@ -17,9 +17,10 @@ class Member:
     walk: Walk
 
 
-def _body(
+def make_body(
     gender: float, age: float, height: float, weight: float, muscle: float, **race: float
 ) -> dict[str, float]:
+    """anny's phenotype (each 0..1) of a body."""
     mix = {"african": 0.0, "asian": 0.0, "caucasian": 0.0, **race}
     return {
         "gender": gender,
@@ -37,7 +38,7 @@ BROWN, DARK = (0.52, 0.35, 0.25), (0.37, 0.25, 0.19)
 
 CAST = [
     Member(  # woman in a red top who walks up to the camera
-        _body(1.0, 0.62, 0.48, 0.42, 0.5, caucasian=1.0),
+        make_body(1.0, 0.62, 0.48, 0.42, 0.5, caucasian=1.0),
         Outfit(
             FAIR,
             (0.34, 0.20, 0.11),
@@ -50,7 +51,7 @@ CAST = [
         Walk((-0.40, 16.4), (-0.75, 5.75), phase=0.10, arm=24),
     ),
     Member(  # tall dark man in a mustard jumper, across and a little away
-        _body(0.0, 0.64, 0.42, 0.45, 0.72, african=1.0),
+        make_body(0.0, 0.64, 0.42, 0.45, 0.72, african=1.0),
         Outfit(
             DARK,
             (0.07, 0.06, 0.06),
@@ -64,7 +65,7 @@ CAST = [
         Walk((3.55, 7.7), (-4.35, 6.7), phase=0.45, arm=21, sway=1.1),
     ),
     Member(  # mother with her boy, diagonally towards the camera
-        _body(1.0, 0.68, 0.42, 0.62, 0.4, asian=1.0),
+        make_body(1.0, 0.68, 0.42, 0.62, 0.4, asian=1.0),
         Outfit(
             TAN,
             (0.10, 0.08, 0.08),
@@ -79,7 +80,7 @@ CAST = [
         Walk((4.60, 13.6), (1.40, 6.15), phase=0.75, arm=18, step=0.95),
     ),
     Member(  # the boy
-        _body(0.0, 0.36, 0.5, 0.45, 0.5, caucasian=0.6, asian=0.4),
+        make_body(0.0, 0.36, 0.5, 0.45, 0.5, caucasian=0.6, asian=0.4),
         Outfit(
             FAIR,
             (0.50, 0.32, 0.16),
@@ -95,7 +96,7 @@ CAST = [
         Walk((3.94, 13.75), (0.72, 6.25), phase=0.2, arm=28, elbow=20),
     ),
     Member(  # heavy man in a jacket, from the back left
-        _body(0.0, 0.72, 0.46, 0.86, 0.45, caucasian=1.0),
+        make_body(0.0, 0.72, 0.46, 0.86, 0.45, caucasian=1.0),
         Outfit(
             (0.90, 0.70, 0.60),
             (0.45, 0.40, 0.36),
@@ -110,7 +111,7 @@ CAST = [
         Walk((-5.2, 14.4), (-2.25, 7.3), phase=0.6, arm=19, abduct=15, sway=1.3, lean=1.5),
     ),
     Member(  # slim man who walks away, in a white shirt
-        _body(0.0, 0.6, 0.50, 0.38, 0.5, asian=0.5, caucasian=0.5),
+        make_body(0.0, 0.6, 0.50, 0.38, 0.5, asian=0.5, caucasian=0.5),
         Outfit(
             OLIVE,
             (0.13, 0.10, 0.09),
@@ -122,7 +123,7 @@ CAST = [
         Walk((0.30, 6.0), (1.60, 14.9), phase=0.3, arm=23),
     ),
     Member(  # woman in a violet dress, left to right in the middle distance
-        _body(1.0, 0.58, 0.55, 0.5, 0.55, african=0.8, caucasian=0.2),
+        make_body(1.0, 0.58, 0.55, 0.5, 0.55, african=0.8, caucasian=0.2),
         Outfit(
             BROWN,
             (0.10, 0.07, 0.06),
@@ -138,7 +139,7 @@ CAST = [
         Walk((-5.0, 12.4), (4.9, 12.7), phase=0.9, arm=23),
     ),
     Member(  # old man in a pale blue cardigan, slowly across at the back
-        _body(0.0, 0.95, 0.44, 0.5, 0.35, caucasian=1.0),
+        make_body(0.0, 0.95, 0.44, 0.5, 0.35, caucasian=1.0),
         Outfit(
             (0.86, 0.66, 0.56),
             (0.80, 0.80, 0.79),

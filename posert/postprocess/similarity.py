@@ -37,7 +37,8 @@ def areas(xy: Float32) -> Float32:
     keypoints' box: about as much for one who stands, and not near nothing for one seen from the
     side whose keypoints lie on a line.
     """
-    extent: Float32 = np.fmax.reduce(xy, axis=1) - np.fmin.reduce(xy, axis=1)
+    by_keypoint = np.ascontiguousarray(xy.transpose(1, 0, 2))  # three times as fast to reduce
+    extent: Float32 = np.fmax.reduce(by_keypoint, axis=0) - np.fmin.reduce(by_keypoint, axis=0)
     extent *= extent
     area: Float32 = np.fmax(extent.sum(axis=1) * np.float32(_AREA), np.float32(_LEAST_AREA))
     return area

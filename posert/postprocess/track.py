@@ -25,7 +25,8 @@ from posert.postprocess.similarity import areas, closeness, keypoint_sigmas, sha
 from posert.postprocess.topology import Topology
 from posert.types import Float32, People
 
-_HIDDEN_COUNTS: Final = 0.8  # an agreeing keypoint of one out of sight, against one in sight
+_HIDDEN_COUNTS: Final = 0.85  # an agreeing keypoint of one out of sight, against one in sight
+_OTHERS_COUNT: Final = 0.2  # an agreeing keypoint of one found elsewhere, against one unseen
 _LEAST_SURE: Final = 0.25  # of one who may as well be somebody else: something is learned
 _UNSURE_S: Final = 0.3  # seconds out of sight after which one without an id is forgotten
 
@@ -37,8 +38,8 @@ class TrackSettings:
     min_hits: int = 3  # frames in which a person is found before they have an id
     max_age_s: float = 1.0  # out of sight for longer: a new id
     least_similarity: float = 0.1  # 0..1, to where they should be
-    tolerance: float = 1.2  # times COCO's standard deviations, for one seen a moment ago
-    drift_per_s: float = 1.0  # how much the tolerance grows in a second out of sight, in itself
+    tolerance: float = 1.1  # times COCO's standard deviations, for one seen a moment ago
+    drift_per_s: float = 0.5  # how much the tolerance grows in a second out of sight, in itself
 
     def __post_init__(self) -> None:
         for name, value, fits, expected in (
@@ -92,6 +93,8 @@ class Tracker:
         """Those out of sight for too long; everyone when time went backwards."""
         tracks = self._tracks
         age = time_s - tracks.seen_s
+        if time_s >= self._time_s and age.max(initial=0) <= self._unsure_s:
+            return
         most = np.where(tracks.ids > 0, self.settings.max_age_s, self._unsure_s)
         kept = (age <= most) & (time_s >= self._time_s)
         if not kept.all():
@@ -122,6 +125,8 @@ class Tracker:
     def _name_the_sure(self) -> None:
         """An id for each who has been found often enough."""
         tracks = self._tracks
+        if tracks.ids.all():
+            return
         sure = np.flatnonzero((tracks.ids == 0) & (tracks.hits >= self.settings.min_hits))
         if len(sure):
             tracks.ids[sure] = np.arange(self._next_id, self._next_id + len(sure))
@@ -129,12 +134,13 @@ class Tracker:
 
 
 def _sureness(agreeing: Float32, rows: Rows, columns: Rows) -> Float32:
-    """(R,) 1 where nobody else agrees with who was found, less where one now unseen does too."""
-    if len(rows) == len(agreeing):
+    """(R,) 1 where nobody else agrees with who was found, less where others do too."""
+    if len(agreeing) < 2:
         return np.ones(len(rows), np.float32)
-    unseen = np.ones(len(agreeing), bool)
-    unseen[rows] = False
-    rival = agreeing[unseen][:, columns].max(axis=0)
+    rivals = agreeing[:, columns]
+    rivals[rows] *= np.float32(_OTHERS_COUNT)
+    rivals[rows, np.arange(len(rows))] = 0
+    rival = rivals.max(axis=0)
     other = 1 - rival / agreeing[rows, columns]
     return np.asarray(np.clip(other, _LEAST_SURE, 1) ** 2, np.float32)
 
