@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +19,12 @@ from posert.inputs import plan_inputs, shown_name
 from posert.jobs import Shared, Work, make_job
 from posert.outputs import plan_outputs
 from posert.pose import Pose
+from posert.postprocess.draw import Painter
 from posert.report import Report, RunStatus, Stop
 from posert.runtime.engine import device_engine
 from posert.runtime.pipeline import Stages, process
-from posert.runtime.sinks import data_files, data_formats, video_writer
+from posert.runtime.pipelines.passwords import without_password
+from posert.runtime.sinks import data_files, data_formats, stream_address, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
 from posert.runtime.sinks.sink import DataSink, ImageWriter
 from posert.runtime.sources.addresses import is_address
@@ -35,7 +38,7 @@ from posert.workers.workers import Workers
 
 log = logging.getLogger(__name__)
 
-_FILES_ON_DEVICE: Final = 16  # at once where NVDEC decodes: fewer leave it idle
+FILES_ON_DEVICE: Final = 16  # at once where NVDEC decodes: fewer leave it idle
 _READERS_ON_DEVICE: Final = 3  # threads: decoding leaves Python's lock, more only disturb it
 _WORKERS_ON_DEVICE: Final = 2  # threads of inference: with 4 parsing takes thrice as long
 # How long a thread that comes back from a decoder waits for Python's lock while another computes.
@@ -62,7 +65,8 @@ def run(
         inputs: files, folders, globs, camera indices (``"0"``) and URLs.
         output: video or picture with skeletons; a folder for several inputs.
         stop: set it to end the run early; all files are completed.
-        on_frame: called after each frame with what its source came to so far.
+        on_frame: called after each frame with what its source came to so far; where worker
+            processes share the sources, some ten times a second.
         settings: fields of ``posert.RunSettings``.
 
     Returns:
@@ -99,7 +103,8 @@ def run_settings(
         seconds = time.perf_counter() - began
     stages = part.times.summary()
     data = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
-    shared = (*data, settings.contact_sheet, settings.tile)
+    walls = part.wall_paths if isinstance(part, OneProcess) else ()
+    shared = (*data, settings.contact_sheet, *walls)
     written = tuple(path for path in shared if path is not None)
     code = stop.exit_code if isinstance(stop, Stop) else 0
     report = Report(
@@ -130,6 +135,8 @@ class OneProcess:
         self._work = work
         self._settings = settings
         self._pose = Pose(**vars(settings))
+        Painter(self._pose.topology, settings.draw_style)  # refuses what the model cannot give
+        self.wall_paths: list[Path] = []  # written, once it has run
         self.engine = self._pose.engine.name
         self.times = self._pose.estimator.times
 
@@ -141,13 +148,15 @@ class OneProcess:
         sinks: Sequence[DataSink[Any]] | None = None,
     ) -> None:
         """Runs all to their ends, or until ``stop`` is set; data go to ``sinks``, or into files."""
-        _run_all(self._work, self._pose, self._settings, stop, on_frame, alive, sinks)
+        wall = partial(_wall, self._work, self._settings, self.wall_paths)
+        _run_all(self._work, self._pose, self._settings, wall, stop, on_frame, alive, sinks)
 
 
 def _run_all(
     work: list[Work],
     pose: Pose,
     settings: RunSettings,
+    open_wall: Callable[[], AbstractContextManager[Wall]],
     stop: threading.Event,
     on_frame: OnFrame,
     alive: Callable[[], None],
@@ -164,7 +173,7 @@ def _run_all(
             files.callback(sheet.close)
         on_device = device_engine(pose.engine) is not None
         reading = replace(settings.reading, on_device=on_device)
-        wall = files.enter_context(_wall(work, settings)) if settings.tile is not None else None
+        wall = files.enter_context(open_wall()) if settings.tile is not None else None
         shared = Shared(settings, pose.topology, reading, stop, sheet, wall)
         stages = Stages(
             pose.estimator, [*sinks], settings.at_once or 1,
@@ -195,8 +204,8 @@ def _parsers(
 
 
 @contextmanager
-def _wall(work: list[Work], settings: RunSettings) -> Iterator[Wall]:
-    """The wall of all sources; complete in the end.
+def _wall(work: list[Work], settings: RunSettings, paths: list[Path]) -> Iterator[Wall]:
+    """The wall of all sources; complete in the end, and its files in ``paths``.
 
     Raises:
         OutputError: it could not be written; the sources went on without it.
@@ -213,8 +222,10 @@ def _wall(work: list[Work], settings: RunSettings) -> Iterator[Wall]:
         yield wall
     finally:
         wall.close()
+        paths += wall.paths
     if wall.skipped:
-        log.warning("%s: %d frames left out: writing was too slow", settings.tile, wall.skipped)
+        name = without_password(stream_address(target) or target)
+        log.warning("%s: %d frames left out: writing was too slow", name, wall.skipped)
     if wall.error is not None:
         raise wall.error
 
@@ -223,7 +234,7 @@ def _on_device(stages: Stages, settings: RunSettings) -> Stages:
     """``stages`` for pictures that a GPU decodes and keeps."""
     return replace(
         stages,
-        at_once=settings.at_once or _FILES_ON_DEVICE,
+        at_once=settings.at_once or FILES_ON_DEVICE,
         readers=_READERS_ON_DEVICE,
         workers=settings.workers or _WORKERS_ON_DEVICE,
         parse_apart=True,

@@ -27,9 +27,9 @@ def stage(name: str, cpu_ms: float, batch: int = 1) -> StageCost:
 
 def run(streams: int, fps: float, ideal: float = 50.0, **more: Any) -> RunCost:
     cost = RunCost(
-        kind="files", streams=streams, frames=300, frames_per_second=fps, ideal_fps=ideal,
-        ratio=fps / ideal, offered_fps=None, dropped=0, interval=Spread(20.0, 30.0, 40.0),
-        latency=Spread(60.0, 70.0, 80.0), cpu_ms=41.0, cores_used=1.9, engine_busy=0.8,
+        kind="files", streams=streams, frames=300, frames_per_second=fps, steady_fps=fps,
+        ideal_fps=ideal, ratio=fps / ideal, offered_fps=None, dropped=0,
+        interval=Spread(20.0, 30.0, 40.0), latency=Spread(60.0, 70.0, 80.0), cpu_ms=41.0, cores_used=1.9, engine_busy=0.8,
         peak_memory_mb=400.0, gpus=(),
     )  # fmt: skip
     return replace(cost, **more)
@@ -39,7 +39,7 @@ def run(streams: int, fps: float, ideal: float = 50.0, **more: Any) -> RunCost:
 def result() -> Bench:
     return Bench(
         clip="walk.mp4", size=(96, 64), frames=300, rounds=3, model="dots", engine="none",
-        input_size=96, cores=2, processes=None, environment=environment(),
+        input_size=96, cores=2, processes=None, at_once=None, environment=environment(),
         stages=(stage("decode", 10.0), stage("engine", 25.0), stage("engine", 20.0, 16)),
         runs=(run(1, 45.0), run(4, 46.0)),
     )  # fmt: skip

@@ -40,6 +40,13 @@ def test_cpu_time_is_counted_from_the_first_frame_to_the_last() -> None:
     assert arrivals.cores > 0
 
 
+def test_steady_frames_a_second_leave_out_start_and_end() -> None:
+    at_s = [float(t) for t in range(10)]  # the first came late, the last after a long wait
+    arrivals = Arrivals([-5.0, *(10 + t / 20 for t in at_s[:8]), 99.0], [0.0] * 10)
+    assert arrivals.steady_fps == pytest.approx(20)
+    assert Arrivals().steady_fps == 0
+
+
 def test_the_memory_of_child_processes_counts() -> None:
     code = "block = bytes([1]) * 200_000_000; print(); input()"
     before = memory_mb()

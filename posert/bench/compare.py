@@ -82,6 +82,7 @@ def _stage(cost: StageCost) -> dict[str, tuple[float, Better]]:
 def _run(run: RunCost) -> dict[str, tuple[float, Better]]:
     found: dict[str, tuple[float, Better]] = {
         f"{run.name}: frames/s": (run.frames_per_second, "more"),
+        f"{run.name}: steady frames/s": (run.steady_fps, "more"),
         f"{run.name}: of the ideal": (run.ratio, "more"),
         f"{run.name}: CPU ms": (run.cpu_ms, "less"),
         f"{run.name}: cores used": (run.cores_used, ""),
@@ -97,7 +98,17 @@ def _run(run: RunCost) -> dict[str, tuple[float, Better]]:
 
 def _differences(old: Bench, new: Bench) -> Iterator[str]:
     """What was measured, and where, if that differs."""
-    for name in ("clip", "size", "frames", "model", "engine", "input_size", "cores", "processes"):
+    for name in (
+        "clip",
+        "size",
+        "frames",
+        "model",
+        "engine",
+        "input_size",
+        "cores",
+        "processes",
+        "at_once",
+    ):
         yield from _different(name, getattr(old, name), getattr(new, name))
     for field in fields(old.environment):
         before, after = getattr(old.environment, field.name), getattr(new.environment, field.name)

@@ -8,6 +8,7 @@ from typing import Final
 from posert.bench.results import Kind
 from posert.errors import ConfigError
 
+_MOST_ALONE: Final = 2000
 _LEAST_EACH: Final = 30  # frames of a stream: opening and closing it would count for too much
 
 
@@ -36,6 +37,11 @@ class Plan:
                 raise ConfigError(f"bench: {name}", got=counts, expected="1 or more, as 1,4,16")
         if not 0 < self.rate <= 1000:
             raise ConfigError("bench: rate", got=self.rate, expected="frames a second, up to 1000")
+
+    @property
+    def alone(self) -> int:
+        """Frames of a stage alone: enough for its percentiles, however long the runs are."""
+        return min(self.frames, _MOST_ALONE)
 
     def each(self, kind: Kind, streams: int) -> int:
         """Frames of each of so many streams."""

@@ -69,15 +69,16 @@ class RunCost:
     streams: int
     frames: int  # delivered, of all streams
     frames_per_second: float
+    steady_fps: float  # of the middle eight tenths: without start and end
     ideal_fps: float  # of the same round
     ratio: float  # of frames/s to the ideal, or to what live sources offer if that is less
     offered_fps: float | None  # of live sources
     dropped: int  # frames of live sources that came too fast
     interval: Spread  # ms from one delivered frame to the next, whosoever it is
-    latency: Spread | None  # ms from a frame's arrival to its data; None: not known of files
+    latency: Spread | None  # ms from a frame's arrival to its data; None: unknown
     cpu_ms: float  # a frame, of all together; beside the stages' sum it tells what is lost
     cores_used: float  # CPU seconds a second
-    engine_busy: float  # frames/s over the engine's alone
+    engine_busy: float  # steady frames/s over the engine's alone
     peak_memory_mb: float  # resident, of all processes of the run
     gpus: tuple[GpuUse, ...]
 
@@ -105,6 +106,7 @@ class Bench:
     input_size: InputSize
     cores: int
     processes: int | None  # None: as many as seem best
+    at_once: int | None  # files; None: as many as seem best
     stages: tuple[StageCost, ...]
     runs: tuple[RunCost, ...]
     environment: Environment

@@ -7,10 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Final, TypeVar
+
+import numpy as np
 
 from posert.bench.plan import Plan
 from posert.bench.results import Spread, StageCost
@@ -19,10 +22,11 @@ from posert.pose import Pose
 from posert.postprocess.draw import Painter
 from posert.postprocess.smooth import Smoother
 from posert.postprocess.track import Tracker
-from posert.runtime.engine import device_engine
+from posert.running import FILES_ON_DEVICE
+from posert.runtime.engine import device_engine, on_cpu
 from posert.runtime.sinks import data_sinks, video_writer
 from posert.runtime.sources.inputs import open_source
-from posert.runtime.sources.source import Span
+from posert.runtime.sources.source import Reading, Span
 from posert.settings import RunSettings, SourceSettings
 from posert.types import Frame, Image, People, Result, SourceInfo
 
@@ -30,6 +34,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_LEAST_S: Final = 1.0  # threads that have just begun are slower
 _DISTINCT: Final = 48  # decoded frames kept to feed the stages; 300 MB at 1080p
 
 
@@ -42,7 +47,7 @@ class Decoded:
 
 
 def decode(clip: Path, pose: Pose, settings: RunSettings, count: int) -> tuple[StageCost, Decoded]:
-    """Decodes ``count`` frames, and keeps some.
+    """Decodes ``count`` frames, and keeps some; frames/s on a GPU are of many decoders at once.
 
     Raises:
         InputError: the clip holds no frame.
@@ -61,16 +66,35 @@ def decode(clip: Path, pose: Pose, settings: RunSettings, count: int) -> tuple[S
         source.close()
     if not frames:
         raise InputError(f"{clip}: holds no frame")
+    if not isinstance(frames[0].picture, np.ndarray):
+        rate = _decoded_at_once(clip, reading, count)
+        cost = replace(cost, threads=FILES_ON_DEVICE, frames_per_second=rate)
     return cost, Decoded(source.info, frames)
+
+
+def _decoded_at_once(clip: Path, reading: Reading, count: int) -> float:
+    """Frames a second of as many readers as a run has at once: a GPU has several decoders."""
+    with ExitStack() as opened:
+        reads = []
+        for _ in range(FILES_ON_DEVICE):
+            source = open_source(str(clip), reading, threading.Event())
+            opened.callback(source.close)
+            reads.append(source.frames(Span(max_frames=count)))
+            next(reads[-1])  # now its decoder is there
+        pool = opened.enter_context(ThreadPoolExecutor(FILES_ON_DEVICE))
+        began = time.perf_counter()
+        decoded = sum(pool.map(lambda frames: sum(1 for _ in frames), reads))
+        return decoded / (time.perf_counter() - began)
 
 
 def other_stages(
     decoded: Decoded, pose: Pose, settings: RunSettings, plan: Plan, folder: Path
 ) -> Iterator[StageCost]:
     """All but decoding; each batch size of the engine is one."""
-    frames, count, estimator = decoded.frames, plan.frames, pose.estimator
+    frames, count, estimator = decoded.frames, plan.alone, pose.estimator
     size = pose.engine.batch
-    threads = settings.workers or pose.engine.workers
+    most = settings.workers or pose.engine.workers
+    threads = (most,) if on_cpu(pose.engine) else tuple({1, 2, most})  # how many are best differs
     for batch in sorted({*plan.batches, size}):
         try:
             calls = _calls(frames, batch, count)
@@ -163,18 +187,27 @@ def _calls(items: Sequence[T], size: int, count: int) -> list[list[T]]:
 
 
 def _measured(
-    stage: str, calls: Sequence[T], work: Callable[[T], object], batch: int = 1, threads: int = 1
-) -> StageCost:
-    """Its cost in one thread; how many frames a second, in as many as a run has."""
+    stage: str, calls: Sequence[T], work: Callable[[T], object], batch: int = 1,
+    threads: Sequence[int] = (1,),
+) -> StageCost:  # fmt: skip
+    """Its cost in one thread; how many frames a second, in the best of ``threads``."""
     work(calls[0])  # first calls allocate and compile
     cost = _measure(stage, calls, work, batch)
-    if threads == 1:
+    if threads == (1,):
         return cost
+    rates = {count: batch * _calls_a_second(calls, work, count) for count in threads}
+    best = max(rates, key=lambda count: rates[count])
+    return replace(cost, threads=best, frames_per_second=rates[best])
+
+
+def _calls_a_second(calls: Sequence[T], work: Callable[[T], object], threads: int) -> float:
+    """In so many threads; all calls over and over, for as long as it takes to tell."""
     with ThreadPoolExecutor(threads) as pool:
-        began = time.perf_counter()
-        done = sum(1 for _ in pool.map(work, calls))
-        seconds = time.perf_counter() - began
-    return replace(cost, threads=threads, frames_per_second=done * batch / seconds)
+        done, began, seconds = 0, time.perf_counter(), 0.0
+        while seconds < _LEAST_S:
+            done += sum(1 for _ in pool.map(work, calls))
+            seconds = time.perf_counter() - began
+    return done / seconds
 
 
 def _measure(

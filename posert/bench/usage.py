@@ -72,6 +72,14 @@ class Arrivals:
         self.cpu_s.append(time.process_time())
 
     @property
+    def steady_fps(self) -> float:
+        """Frames a second of the middle eight tenths."""
+        tenth = len(self.at_s) // 10
+        middle = self.at_s[tenth : len(self.at_s) - tenth]
+        seconds = middle[-1] - middle[0] if middle else 0.0
+        return (len(middle) - 1) / seconds if seconds > 0 else 0.0
+
+    @property
     def cpu_ms(self) -> float:
         """CPU time a frame, from the first to the last: neither loading nor closing counts."""
         frames = len(self.cpu_s) - 1

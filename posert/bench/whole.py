@@ -55,7 +55,6 @@ def run_files(clip: Path, settings: RunSettings, plan: Plan, streams: int, folde
     chosen = replace(
         settings,
         max_frames=plan.each("files", streams),
-        at_once=settings.at_once or streams,
         jsonl=out / "people.jsonl" if plan.data_only else None,
         output=None if plan.data_only else out,
     )
@@ -91,8 +90,9 @@ def run_made(
 
 
 def cost_of(
-    ran: Ran, kind: Kind, plan: Plan, streams: int, alone: list[StageCost], pose: Pose
-) -> RunCost:
+    ran: Ran, kind: Kind, plan: Plan, streams: int, alone: list[StageCost], pose: Pose,
+    gpus: int = 1,
+) -> RunCost:  # fmt: skip
     """What a run came to, beside the stages alone of the same round."""
     for tally in ran.tallies:
         if tally.error is not None:
@@ -102,13 +102,14 @@ def cost_of(
         fps = offered * ran.frames / (streams * plan.each(kind, streams))
     else:
         fps = ran.frames / ran.usage.seconds
-    ideal = ideal_fps(kind, alone, pose, data_only=plan.data_only)
+    ideal = ideal_fps(kind, alone, pose, gpus, data_only=plan.data_only)
     engine = best_engine(alone, pose)
     return RunCost(
         kind=kind,
         streams=streams,
         frames=ran.frames,
         frames_per_second=fps,
+        steady_fps=ran.arrivals.steady_fps,
         ideal_fps=ideal,
         ratio=fps / min(ideal, offered or ideal),
         offered_fps=offered,
@@ -117,20 +118,25 @@ def cost_of(
         latency=Spread.of(list(chain.from_iterable(tally.ages_s for tally in ran.tallies))),
         cpu_ms=ran.arrivals.cpu_ms + 1e3 * ran.usage.children_s / max(1, ran.frames),
         cores_used=ran.arrivals.cores + ran.usage.children_s / ran.usage.seconds,
-        engine_busy=fps / engine.frames_per_second,
+        engine_busy=ran.arrivals.steady_fps / (gpus * engine.frames_per_second),
         peak_memory_mb=ran.usage.peak_memory_mb,
         gpus=ran.usage.gpus,
     )
 
 
-def ideal_fps(kind: Kind, alone: list[StageCost], pose: Pose, *, data_only: bool) -> float:
-    """Cores over the CPU seconds a frame of all stages; no more than a GPU's engine does alone."""
+def ideal_fps(
+    kind: Kind, alone: list[StageCost], pose: Pose, gpus: int = 1, *, data_only: bool
+) -> float:
+    """Cores over the CPU seconds a frame of all stages; no more than ``gpus`` infer and decode."""
     counted = _ALWAYS | (_DATA if data_only else _VIDEO)
     counted |= {"decode"} if kind == "files" else set()
     engine = best_engine(alone, pose)
     used = [cost for cost in alone if cost.stage in counted and cost.stage != "engine"]
     ideal = 1e3 * usable_cores() / sum(cost.cpu_ms for cost in (*used, engine))
-    return ideal if on_cpu(pose.engine) else min(ideal, engine.frames_per_second)
+    if on_cpu(pose.engine):
+        return ideal
+    on_gpus = [engine, *(cost for cost in used if cost.stage == "decode" and cost.threads > 1)]
+    return min(ideal, *(gpus * cost.frames_per_second for cost in on_gpus))
 
 
 def best_engine(alone: list[StageCost], pose: Pose) -> StageCost:

@@ -90,6 +90,9 @@ def bench(
     processes: Annotated[
         int | None, typer.Option(help="That share the inputs.", rich_help_panel=_HOW)
     ] = None,
+    at_once: Annotated[
+        int | None, typer.Option(help="Files read at once.", rich_help_panel=_HOW)
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Inference threads.", rich_help_panel=_HOW)
     ] = None,
@@ -113,7 +116,7 @@ def bench(
         "model": model, "backend": backend, "precision": precision, "form": form, "io": io,
         "track": track, "smooth": smooth,
     }  # fmt: skip
-    more = {"gpus": gpus, "processes": processes, "workers": workers}
+    more = {"gpus": gpus, "processes": processes, "at_once": at_once, "workers": workers}
     more["input_size"] = parse_size(input_size) if input_size is not None else None
     given |= {key: value for key, value in more.items() if value is not None}
     plan = _plan(frames, rounds, batches, streams, data_only, predecoded, live, rate)

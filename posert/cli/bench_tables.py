@@ -29,7 +29,7 @@ def print_bench(result: Bench) -> None:
     for cost in result.stages:
         stages.add_row(_named(cost), *_numbers(cost))
     runs = _table(
-        "whole run", "fps", "ideal", "ratio", "at 30/s", "CPU ms", "cores", "engine", "MB"
+        "whole run", "fps", "steady", "ideal", "ratio", "at 30/s", "CPU ms", "cores", "engine", "MB"
     )
     times = _table("ms", "p50", "p95", "p99")
     for run in result.runs:
@@ -92,6 +92,7 @@ def _numbers(cost: StageCost) -> list[str]:
 def _run(run: RunCost) -> list[str]:
     return [
         f"{run.frames_per_second:.1f}",
+        f"{run.steady_fps:.1f}",
         f"{run.ideal_fps:.1f}",
         f"{run.ratio:.3f}",
         f"{run.channels:.1f}",

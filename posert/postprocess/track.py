@@ -28,7 +28,8 @@ from posert.types import Float32, People
 _HIDDEN_COUNTS: Final = 0.85  # an agreeing keypoint of one out of sight, against one in sight
 _OTHERS_COUNT: Final = 0.2  # an agreeing keypoint of one found elsewhere, against one unseen
 _LEAST_SURE: Final = 0.25  # of one who may as well be somebody else: something is learned
-_UNSURE_S: Final = 0.3  # seconds out of sight after which one without an id is forgotten
+_UNSURE_S: Final = 0.3  # seconds out of sight after which one without an id is forgotten, or
+# the time between two frames if that is more
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +94,13 @@ class Tracker:
         """Those out of sight for too long; everyone when time went backwards."""
         tracks = self._tracks
         age = time_s - tracks.seen_s
-        if time_s >= self._time_s and age.max(initial=0) <= self._unsure_s:
+        unsure_s = min(max(_UNSURE_S, time_s - self._time_s), self.settings.max_age_s)
+        if time_s >= self._time_s and age.max(initial=0) <= unsure_s:
             return
-        most = np.where(tracks.ids > 0, self.settings.max_age_s, self._unsure_s)
+        most = np.where(tracks.ids > 0, self.settings.max_age_s, unsure_s)
         kept = (age <= most) & (time_s >= self._time_s)
         if not kept.all():
             tracks.keep(kept)
-
-    @property
-    def _unsure_s(self) -> float:
-        return min(_UNSURE_S, self.settings.max_age_s)
 
     def _matched(
         self, xy: Float32, area: Float32, now: float

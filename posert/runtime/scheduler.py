@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from posert.errors import PosertError
 from posert.runtime.deadline import Deadline
@@ -64,7 +64,7 @@ class _Feed(Generic[Owner]):
     """One source that is read."""
 
     order: Order[Owner]
-    room: threading.Condition  # told when a frame was taken
+    room: threading.Condition  # told when a frame was taken of it, or of its reader's others
     source: Source | None = None  # while it is read
     live: bool = False
     waiting: deque[Taken[Owner]] = field(default_factory=deque)
@@ -221,32 +221,55 @@ class Scheduler(Generic[Owner]):
         return taken
 
     def _drop(self, feed: _Feed[Owner]) -> None:
+        end = next((taken for taken in feed.waiting if isinstance(taken.item, End)), None)
+        self._waiting -= len(feed.waiting)
+        feed.waiting.clear()
+        feed.out = 0  # what is out is not finished any more
         if not feed.closed:
-            self._waiting -= len(feed.waiting)
-            feed.waiting.clear()
-            feed.out = 0  # what is out is not finished any more
             self._put(feed, End())
-            feed.room.notify_all()
+        elif end is not None:  # it had been read to its end, which nobody has taken
+            self._wait(feed, end)
+        feed.room.notify_all()
 
     def _read_all(self, feeds: deque[_Feed[Owner]], at_once: int) -> None:
         """Reads ``feeds``, which other readers take from too, ``at_once`` of them in turn.
 
-        A frame of each is read before all are handed over: one lock for many frames.
+        A frame of each that has room is read before all are handed over: one lock for many frames.
         """
+        room = threading.Condition(self._lock)
         under_way: list[tuple[_Feed[Owner], Frames]] = []
         while not self._stopped:
             while len(under_way) < at_once and (feed := _next(feeds)) is not None:
+                feed.room = room
                 under_way.append((feed, self._reading(feed)))
             if not under_way:
                 return
-            read = [(feed, self._read(frames)) for feed, frames in under_way]
-            goes_on = self._hand_over(read)
-            for (_, frames), kept in zip(under_way, goes_on, strict=True):
-                if not kept:
-                    _close(frames.close)  # closes its source
-            under_way = [each for each, kept in zip(under_way, goes_on, strict=True) if kept]
+            read = [(feed, self._read(frames)) for feed, frames in self._roomy(under_way, room)]
+            over = self._hand_over(read)
+            for feed, frames in under_way:
+                if feed in over:
+                    self._end(frames)
+            under_way = [each for each in under_way if each[0] not in over]
         for _, frames in under_way:
+            self._end(frames)
+
+    def _roomy(
+        self, under_way: list[tuple[_Feed[Owner], Frames]], room: threading.Condition
+    ) -> list[tuple[_Feed[Owner], Frames]]:
+        """Those whose next frame may be read; waits until there is one, or all is over."""
+        with self._lock:
+            while not self._stopped:
+                if roomy := [each for each in under_way if _has_room(each[0])]:
+                    return roomy
+                room.wait(_POLL_S)
+        return []
+
+    def _end(self, frames: Frames) -> None:
+        """Closes what is read; a fault of ours is raised again where batches are taken."""
+        try:
             _close(frames.close)
+        except BaseException as e:  # noqa: BLE001
+            self._fault = e
 
     def _read(self, frames: Frames) -> Frame | End:
         """The next frame of a source, or its end and what ended it."""
@@ -277,10 +300,10 @@ class Scheduler(Generic[Owner]):
             return source.frames(replace(self._span, max_frames=None))
         return self._times.timed("decode", source.frames(self._span))
 
-    def _hand_over(self, read: list[tuple[_Feed[Owner], Frame | End]]) -> list[bool]:
-        """Hands over what was read; of each source, whether more of it is wanted."""
+    def _hand_over(self, read: list[tuple[_Feed[Owner], Frame | End]]) -> set[_Feed[Owner]]:
+        """Hands over what was read; the sources of which no more is wanted."""
         with self._lock:
-            return [self._offer(feed, item) for feed, item in read]
+            return {feed for feed, item in read if not self._offer(feed, item)}
 
     def _offer(self, feed: _Feed[Owner], item: Frame | End) -> bool:
         if feed.live and isinstance(item, Frame):
@@ -289,8 +312,6 @@ class Scheduler(Generic[Owner]):
                 feed.source.dropped += 1
                 return not self._stopped
         else:
-            while len(feed.waiting) >= WAITING and not (feed.closed or self._stopped):
-                feed.room.wait(_POLL_S)
             while not feed.waiting and self._full() and not (feed.closed or self._stopped):
                 self._fewer.wait(_POLL_S)
         if feed.closed or self._stopped:
@@ -306,7 +327,10 @@ class Scheduler(Generic[Owner]):
 
     def _put(self, feed: _Feed[Owner], item: Frame | End) -> None:
         feed.closed = isinstance(item, End)
-        feed.waiting.append(_taken(feed, item))
+        self._wait(feed, _taken(feed, item))
+
+    def _wait(self, feed: _Feed[Owner], taken: Taken[Owner]) -> None:
+        feed.waiting.append(taken)
         self._waiting += 1
         self._line_up(feed)
         if self._waiting >= self._wanted:
@@ -326,6 +350,11 @@ def _taken(feed: _Feed[Owner], item: Frame | End) -> Taken[Owner]:
     arrived = isinstance(item, Frame) and item.seen_s == item.seen_s
     came_s = item.seen_s if isinstance(item, Frame) and arrived else time.monotonic()
     return Taken(feed.order.owner, item, came_s)
+
+
+def _has_room(feed: _Feed[Any]) -> bool:
+    """A live source is never waited for: its newest frame takes the place of the last."""
+    return feed.live or feed.closed or len(feed.waiting) < WAITING
 
 
 def _sends(source: Source) -> bool:

@@ -196,10 +196,17 @@ class Stream:
             self._outlet = Outlet(
                 files.draw, files.writers, files.close, self._times,
                 show=files.show, done=self._written, failed=self._drop,
-                ended=lambda error: self._job.ended(self._tally.error or error),
+                ended=self._outlet_ended,
             )  # fmt: skip
         name = self._job.name or source.info.name
         self._source, self._info = source, replace(source.info, name=name)
+
+    def _outlet_ended(self, error: PosertError | None) -> None:
+        if error is not None and self._tally.error is None:
+            self._tally.error = error
+            if self._tally.live:  # a run of cameras may go on for days
+                log.error("%s", error)
+        self._job.ended(self._tally.error)
 
     def _written(self, frame: Frame, people: People) -> None:
         self._count(frame, people)

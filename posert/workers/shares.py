@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from posert.building.files import ENDING
 from posert.errors import ConfigError
 from posert.gpu import gpus, only, why_no_gpu
+from posert.manifest import manifest_beside
 from posert.runtime.cores import usable_cores
+from posert.runtime.engine import BACKENDS, why_not
 from posert.runtime.sources.addresses import is_address
 from posert.runtime.sources.inputs import is_picture
 from posert.settings import RunSettings
@@ -41,7 +44,7 @@ def plan_shares(inputs: Sequence[str], settings: RunSettings) -> list[Share]:
         ConfigError: the GPUs that are asked for are not here, or what is asked for needs one
             process.
     """
-    chosen = _gpus(settings)
+    chosen = chosen_gpus(settings)
     count = min(len(chosen) or settings.processes or 1, max(1, len(inputs)))
     if settings.processes == 1:
         count = 1
@@ -76,15 +79,23 @@ def parsers_wanted(inputs: Sequence[str], settings: RunSettings, gpus_: int = 1)
 
 
 def deal(inputs: Sequence[str], count: int) -> list[tuple[int, ...]]:
-    """``inputs`` in ``count`` shares that are about as much work: the largest file first."""
+    """``inputs`` in ``count`` shares that are about as much work.
+
+    Files by their bytes, the largest first; live sources, which go on whatever else there is, by
+    their number.
+    """
     shares: list[list[int]] = [[] for _ in range(count)]
-    loads = [(0, 0)] * count  # bytes of files, number of sources
-    sizes = [_size(name) for name in inputs]
-    for i in sorted(range(len(inputs)), key=lambda i: -sizes[i]):
-        least = min(range(count), key=lambda share: loads[share])
+    sizes = {i: _size(name) for i, name in enumerate(inputs) if not is_address(name)}
+    loads = [0] * count  # bytes of files
+    for i in sorted(sizes, key=lambda i: -sizes[i]):
+        least = min(range(count), key=lambda share: (loads[share], len(shares[share])))
         shares[least].append(i)
-        size, number = loads[least]
-        loads[least] = size + sizes[i], number + 1
+        loads[least] += sizes[i]
+    live = [0] * count
+    for i in (i for i in range(len(inputs)) if i not in sizes):
+        least = min(range(count), key=lambda share: (live[share], loads[share]))
+        shares[least].append(i)
+        live[least] += 1
     return [tuple(sorted(share)) for share in shares if share]
 
 
@@ -118,18 +129,37 @@ def environment(share: Share) -> dict[str, str]:
     return only(share.gpu) if share.gpu is not None else {}
 
 
-def _gpus(settings: RunSettings) -> list[int]:
-    """The GPUs to be used; none where the CPU is."""
-    if settings.backend == "onnxruntime":
-        return []
+def chosen_gpus(settings: RunSettings) -> list[int]:
+    """The numbers of the GPUs to be used; none where the CPU is.
+
+    Raises:
+        ConfigError: one that is asked for is not here, or nothing would use it.
+        EngineError: an engine of the user's own has no manifest.
+    """
     here = len(gpus())
-    if settings.gpus is None:
-        return list(range(here))
-    for number in settings.gpus:
+    asked = settings.gpus
+    for number in asked or ():
         if number >= here:
             got = f"{here} here" if here else (why_no_gpu() or "none here")
             raise ConfigError(f"gpus: there is no GPU {number}", got=got, fix="see: posert doctor")
-    return list(settings.gpus)
+    if here and (why := _why_cpu(settings)):
+        if asked is not None:
+            raise ConfigError(f"gpus: {','.join(map(str, asked))}", got=why, fix="leave gpus out")
+        return []
+    return list(range(here) if asked is None else asked)
+
+
+def _why_cpu(settings: RunSettings) -> str:
+    """What makes a machine with GPUs use its CPU, as far as can be told before; else nothing."""
+    if settings.backend == "onnxruntime":
+        return "backend onnxruntime, which uses the CPU"
+    if settings.backend != "auto":
+        return ""
+    if settings.model.endswith(ENDING):
+        made_for = manifest_beside(Path(settings.model)).backend
+        return "an engine for the CPU" if made_for == "onnxruntime" else ""
+    usable = any(why_not(each) is None for each in BACKENDS if each != "onnxruntime")
+    return "" if usable else "no backend that works here on a GPU (see: posert doctor)"
 
 
 def _needs_one(settings: RunSettings) -> str:
@@ -140,9 +170,7 @@ def _needs_one(settings: RunSettings) -> str:
 
 
 def _size(name: str) -> int:
-    """Bytes of a file; 0 of a live source, and of what is not there."""
-    if is_address(name):
-        return 0
+    """Bytes of a file; 0 of what is not there."""
     try:
         return Path(name).stat().st_size
     except (OSError, ValueError):

@@ -103,6 +103,12 @@ def test_the_rate_of_frames_does_not_matter(fps: int) -> None:
     assert {i for (i,) in ids[2:]} == {1}
 
 
+@pytest.mark.parametrize("fps", [0.5, 2, 3])
+def test_who_moves_little_has_an_id_though_frames_are_rare(fps: float) -> None:
+    ids = follow([[person(100 + 15 * i)] for i in range(6)], fps=fps, max_age_s=2.5)
+    assert [i for (i,) in ids] == [0, 0, 1, 1, 1, 1]
+
+
 def test_part_of_a_person_is_that_person() -> None:
     legs, head = [8, 9, 10, 11, 12, 13], [0, 1, 14, 15]
     whole = [[person(100 + 2 * i)] for i in range(10)]

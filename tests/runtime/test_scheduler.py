@@ -46,11 +46,11 @@ def test_every_frame_of_every_file_comes_in_order_with_one_end() -> None:
 
 def test_sources_take_turns() -> None:
     """All have four frames waiting, and more to send, when batches are asked for again."""
-    sources = [Blank(name, 100) for name in "abcd"]
-    batches = scheduler(sources, most=6).batches(threading.Event())
+    frames = scheduler([Blank(name, 100) for name in "abcd"], most=6)
+    batches = frames.batches(threading.Event())
     for _ in range(5):
         taken = next(batches)
-        while min(source.sent for source in sources) < 5:
+        while frames._waiting < 16:
             time.sleep(0.001)
     counts = Counter(each.owner for each in taken).values()
     assert len(counts) == 4
@@ -203,6 +203,33 @@ def test_a_source_may_be_dropped_while_others_go_on() -> None:
         batches.append(batch)
     assert indices(batches, "b") == list(range(500))
     assert len(indices(batches, "a")) <= 4
+
+
+@pytest.mark.parametrize("readers", [1, 2])
+def test_a_file_whose_output_is_slow_keeps_up_none_that_the_same_thread_reads(readers: int) -> None:
+    sources = [Blank(name, 40) for name in "abc"]
+    orders = [Order(s.name, lambda s=s: s, False, 2 if s.name == "a" else None) for s in sources]  # type: ignore[misc]
+    frames: Scheduler[str] = Scheduler(
+        orders, Span(), StageTimes(), most=4, at_once=3, readers=readers
+    )
+    batches = []
+    for batch in frames.batches(threading.Event()):  # of "a" nothing is ever finished
+        batches.append(batch)
+        if sum(isinstance(taken.item, End) for each in batches for taken in each) == 2:
+            frames.drop("a")
+    assert indices(batches, "b") == indices(batches, "c") == list(range(40))
+    assert indices(batches, "a") == [0, 1]
+
+
+def test_a_source_may_be_dropped_when_its_end_waits_already() -> None:
+    source = Blank("file", 3)
+    order = Order("file", lambda: source, own_turn=False, most_out=2)
+    frames: Scheduler[str] = Scheduler([order], Span(), StageTimes(), most=1, at_once=1)
+    batches = frames.batches(threading.Event())
+    taken = [next(batches), next(batches)]
+    assert source.closed.wait(PATIENCE_S)  # the third frame and the end wait for the first two
+    frames.drop("file")  # which never come out
+    assert indices([*taken, *batches], "file") == [0, 1]
 
 
 def test_it_is_alive_while_a_camera_is_awaited_and_not_while_nobody_takes() -> None:
