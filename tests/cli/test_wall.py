@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from making.clips import clip, read
 from making.command import Command
-from making.networks import read_lines
+from making.networks import echo_network, read_lines
 from making.pictures import flat, picture
 
 
@@ -87,6 +87,34 @@ def test_a_wall_shows_every_source_to_its_end_and_says_which_failed(
     assert np.median(right, axis=(0, 1)).argmax() == 0
     below = frames[5][260:, :320]
     assert below.any(axis=(0, 1)).all()  # the third says what is wrong
+
+
+def test_the_report_names_the_files_of_a_wall_in_parts(
+    posert: Command, tmp_path: Path, dots: Path
+) -> None:
+    clip(tmp_path / "a.mp4", [flat(96, 64, (0, 200, 0))] * 60)  # 2 s
+    (tmp_path / "wall.mp4").touch()  # of an earlier run
+    outcome = posert(
+        "run", tmp_path / "a.mp4", "--tile", tmp_path / "wall.mp4", "--tile-size", "320x240",
+        "--segment", "1s", "--model", dots,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    parts = sorted(path.name for path in tmp_path.glob("wall?*.mp4"))
+    assert len(parts) > 1
+    said = outcome.out + outcome.err
+    assert all(part in said for part in parts)
+    assert "wall.mp4" not in said
+
+
+def test_faces_that_a_model_cannot_find_are_told_before_anything_is_run(
+    posert: Command, walk: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "abc").mkdir()
+    model = echo_network(tmp_path / "abc")  # keypoints a, b and c
+    outcome = posert("run", walk, "-o", tmp_path / "o.mp4", "--blur-faces", "--model", model)
+    assert outcome.code == 6
+    assert "blur_faces" in outcome.refusal()
+    assert not (tmp_path / "o.mp4").exists()
 
 
 def test_a_wall_that_cannot_be_written_is_told_and_the_data_are_whole(
