@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,8 +75,13 @@ def read_mapping(path: Path, error: type[PosertError] = ConfigError) -> dict[str
     return data
 
 
-def build(cls: type[T], data: Mapping[str, Any], where: str, error: type[PosertError]) -> T:
+def build(
+    cls: type[T], data: Mapping[str, Any], where: str, error: type[PosertError],
+    quoted: Callable[[str], str] = str,
+) -> T:  # fmt: skip
     """A ``cls`` (a dataclass) from plain data, every value checked against its type.
+
+    ``quoted`` is a key, or the repr of a value, as a message may show it.
 
     Raises:
         error: the first thing that is wrong, with its key.
@@ -88,11 +93,13 @@ def build(cls: type[T], data: Mapping[str, Any], where: str, error: type[PosertE
     try:
         return TypeAdapter(cls).validate_python(dict(data))
     except ValidationError as e:
-        raise _explained(cls, e.errors()[0], where, error) from e
+        raise _explained(cls, e.errors()[0], where, error, quoted) from None  # it quotes all
 
 
-def _explained(cls: type[Any], first: Any, where: str, error: type[PosertError]) -> PosertError:
-    key = ".".join(str(part) for part in first["loc"])
+def _explained(
+    cls: type[Any], first: Any, where: str, error: type[PosertError], quoted: Callable[[str], str]
+) -> PosertError:
+    key = quoted(".".join(str(part) for part in first["loc"]))
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         name = str(first["loc"][-1])
         place = tuple(part for part in first["loc"][:-1] if isinstance(part, str))
@@ -107,7 +114,7 @@ def _explained(cls: type[Any], first: Any, where: str, error: type[PosertError])
     told = {f.name: f.metadata.get("expected") for f in fields(cls)}.get(first["loc"][0])
     if told is not None:  # of a union, pydantic tells the first member alone
         key, expected = str(first["loc"][0]), told
-    return error(f"{where}: {key}", got=repr(first["input"])[:80], expected=expected)
+    return error(f"{where}: {key}", got=quoted(repr(first["input"]))[:80], expected=expected)
 
 
 def _booleans_as_numbers(

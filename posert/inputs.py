@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from posert.errors import ConfigError
@@ -16,7 +17,7 @@ def plan_inputs(given: list[str], settings: RunSettings) -> list[SourceSettings]
     One that is given and in the settings too has there what is its own.
 
     Raises:
-        ConfigError: there is none, or two have one name.
+        ConfigError: there is none, or one has the name by which another is shown.
     """
     own = {source.input: source for source in settings.sources}
     named = [own.get(text, SourceSettings(text)) for text in given] or list(settings.sources)
@@ -42,7 +43,9 @@ def _expanded(source: SourceSettings) -> list[SourceSettings]:
 
 
 def _check_names(sources: list[SourceSettings]) -> None:
-    names = [source.name for source in sources if source.name is not None]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"sources: name {name!r}", got="two sources", fix="name each its own")
+    """Data of two sources of one name could not be told apart; one input may be given twice."""
+    counts = Counter(map(shown_name, sources))
+    for source in sources:
+        if source.name and counts[source.name] > 1:
+            what = f"sources: name {source.name!r}"
+            raise ConfigError(what, got="two sources", fix="name each its own")

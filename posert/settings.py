@@ -17,6 +17,7 @@ from posert.postprocess.follow import FollowSettings
 from posert.postprocess.settings import ParserSettings
 from posert.postprocess.smooth import SmoothSettings
 from posert.postprocess.track import TrackSettings
+from posert.runtime.pipelines.passwords import without_passwords
 from posert.runtime.sources.source import Reading, Span
 from posert.runtime.video_io import VideoIO
 
@@ -47,6 +48,26 @@ def _gpus(given: Any) -> Any:
     return (given,) if type(given) is int else given
 
 
+def _input(given: Any) -> Any:
+    """The number of a camera as text; anything else is left as it is."""
+    return str(given) if type(given) is int else given
+
+
+def _source(given: Any) -> Any:
+    """An input alone as one that has nothing of its own."""
+    if isinstance(given, str) or type(given) is int:
+        return SourceSettings(str(given))
+    if not isinstance(given, dict | SourceSettings):
+        kind = type(given).__name__
+        raise ValueError(f"got {kind}, expected an input, or a mapping with its key input")
+    return given
+
+
+def _quoted(text: str) -> str:
+    """``text`` without passwords, however many addresses it holds."""
+    return re.sub(r"[^\s,]+", lambda word: without_passwords(word[0]), without_passwords(text))
+
+
 def _width_height(given: Any) -> Any:
     """``1920x1080`` as (1920, 1080); anything else is left to fail."""
     match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", given) if isinstance(given, str) else None
@@ -64,7 +85,7 @@ class SourceSettings:
     """What one source of a configuration file has of its own; None: as the run."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    input: str  # a file, folder, glob, camera or address
+    input: Annotated[str, BeforeValidator(_input)]  # a file, folder, glob, camera or address
     name: str | None = None  # what data, outputs and the wall call it
     track: bool | None = None
     smooth: bool | None = None
@@ -114,7 +135,8 @@ class RunSettings:
     blur_faces: bool = False
     background: Literal["picture", "black", "people"] = "picture"
 
-    sources: tuple[SourceSettings, ...] = ()  # inputs beside those of the command line
+    # inputs where the command line has none
+    sources: tuple[Annotated[SourceSettings, BeforeValidator(_source)], ...] = ()
     output: Path | None = None  # video or picture; a folder for several inputs
     output_dir: Path | None = None  # a folder for one or several
     tile: Path | None = None  # a video of all sources side by side
@@ -168,8 +190,11 @@ class RunSettings:
         sides = f"{_LEAST_TILE} to {_MOST_TILE} pixels a side"
         fits = all(_LEAST_TILE <= side <= _MOST_TILE for side in self.tile_size)
         _check(fits, "tile_size", self.tile_size, sides)
-        _check(self.gpus is None or len(set(self.gpus)) == len(self.gpus) > 0,
-               "gpus", self.gpus, "each GPU once")  # fmt: skip
+        gpus = self.gpus
+        fits = gpus is None or len(set(gpus)) == len(gpus) > 0 <= min(gpus)
+        _check(fits, "gpus", gpus, "numbers of GPUs, 0 or more, each once")
+        on_cpu = gpus is not None and self.backend == "onnxruntime"
+        _check(not on_cpu, "gpus", gpus, "no GPUs with backend onnxruntime, which uses the CPU")
         both = self.output is not None and self.output_dir is not None
         _check(not both, "output_dir", self.output_dir, "either output or output_dir")
 
@@ -254,7 +279,7 @@ def read_settings(file: Path | None, given: dict[str, Any]) -> RunSettings:
     """
     data = read_mapping(file) if file is not None else {}
     where = str(file) if file is not None else "settings"
-    return build(RunSettings, {**data, **given}, where, ConfigError)
+    return build(RunSettings, {**data, **given}, where, ConfigError, _quoted)
 
 
 def read_build_settings(given: dict[str, Any]) -> BuildSettings:

@@ -29,8 +29,8 @@ def run(streams: int, fps: float, ideal: float = 50.0, **more: Any) -> RunCost:
     cost = RunCost(
         kind="files", streams=streams, frames=300, frames_per_second=fps, steady_fps=fps,
         ideal_fps=ideal, ratio=fps / ideal, offered_fps=None, dropped=0,
-        interval=Spread(20.0, 30.0, 40.0), latency=Spread(60.0, 70.0, 80.0), cpu_ms=41.0, cores_used=1.9, engine_busy=0.8,
-        peak_memory_mb=400.0, gpus=(),
+        interval=Spread(20.0, 30.0, 40.0), latency=Spread(60.0, 70.0, 80.0),
+        cpu_ms=41.0, cores_used=1.9, engine_busy=0.8, peak_memory_mb=400.0, gpus=(),
     )  # fmt: skip
     return replace(cost, **more)
 
@@ -125,6 +125,13 @@ def test_growth_and_level_over_streams_are_told() -> None:
     assert line == "files: frames/s grow with the streams to 2, then 80 to 82 frames/s (flat) to 8"
     (line,) = scaling([run(1, 30.0), run(2, 40.0), run(4, 20.0)])
     assert line.endswith("(not flat) to 4")
+    (line,) = scaling([run(1, 30.0), run(2, 40.0), run(4, 119.0), run(8, 118.0)])
+    assert line.startswith("files: frames/s grow with the streams to 1, then 40 to 119 frames/s")
+    (line,) = scaling([run(1, 30.0), run(2, 59.0), run(4, 156.0)])
+    assert line == (
+        "files: frames/s grow with the streams to 2, then 156 frames/s (flat) to 4, "
+        "1.30 times the line at 4"
+    )
     (line,) = scaling([run(1, 30.0), run(2, 59.0)])
     assert line == "files: frames/s grow with the streams to 2, the most tried"
     assert list(scaling([run(1, 30.0)])) == []

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from posert.bench.environment import _cpu, environment
 from posert.bench.nvml import Nvml
 from posert.bench.usage import Arrivals, memory_mb, watched
+from posert.runtime.stream import Tally
 
 
 def test_the_peak_is_told_though_it_is_given_back() -> None:
@@ -29,10 +31,11 @@ def test_the_peak_is_told_though_it_is_given_back() -> None:
 
 
 def test_cpu_time_is_counted_from_the_first_frame_to_the_last() -> None:
-    arrivals = Arrivals()
+    arrivals, tally = Arrivals(), Tally("clip.mp4")
     assert (arrivals.cpu_ms, arrivals.cores) == (0, 0)
     for _ in range(4):
-        arrivals(None)
+        tally.frames += 1
+        arrivals(tally)
         until = time.process_time() + 0.1
         while time.process_time() < until:
             pass
@@ -42,9 +45,26 @@ def test_cpu_time_is_counted_from_the_first_frame_to_the_last() -> None:
 
 def test_steady_frames_a_second_leave_out_start_and_end() -> None:
     at_s = [float(t) for t in range(10)]  # the first came late, the last after a long wait
-    arrivals = Arrivals([-5.0, *(10 + t / 20 for t in at_s[:8]), 99.0], [0.0] * 10)
+    marks = [-5.0, *(10 + t / 20 for t in at_s[:8]), 99.0]
+    arrivals = Arrivals(marks, [0.0] * 10, list(range(1, 11)))
     assert arrivals.steady_fps == pytest.approx(20)
-    assert Arrivals().steady_fps == 0
+    assert len(arrivals.intervals_s) == 9
+    assert (Arrivals().steady_fps, Arrivals().intervals_s) == (0, [])
+
+
+def test_frames_that_are_told_of_together_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_s = iter([0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0])
+    cpu_s = iter([0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.3])
+    now = SimpleNamespace(perf_counter=lambda: next(clock_s), process_time=lambda: next(cpu_s))
+    monkeypatch.setattr("posert.bench.usage.time", now)
+    arrivals, tallies = Arrivals(), [Tally("a.mp4"), Tally("b.mp4")]
+    for _ in range(4):  # some ten times a second, of each source
+        for tally in tallies:
+            tally.frames += 50
+            arrivals(tally)
+    assert arrivals.steady_fps == pytest.approx(100, rel=0.25)
+    assert arrivals.cpu_ms == pytest.approx(1e3 * 0.3 / 350)
+    assert arrivals.intervals_s == []
 
 
 def test_the_memory_of_child_processes_counts() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from posert.config import environment, read_mapping
 from posert.engine_builder.card import read_card
 from posert.errors import ConfigError
 from posert.runtime.preprocess import check_size
-from posert.settings import RunSettings, read_settings
+from posert.settings import RunSettings, SourceSettings, read_settings
 
 
 def test_no_file_and_nothing_given_are_the_defaults() -> None:
@@ -148,6 +149,63 @@ def test_folders_of_models_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("POSERT_MODELS", value)
     assert environment().models == tuple(map(Path, folders))
+
+
+def test_a_source_may_be_its_input_alone(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("sources: [a.mp4, 0, {input: 1, name: gate}, {input: b.mp4, track: false}]")
+    assert read_settings(file, {}).sources == (
+        SourceSettings("a.mp4"), SourceSettings("0"), SourceSettings("1", name="gate"),
+        SourceSettings("b.mp4", track=False),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "sources: [2.5]",
+            r"sources\.0: got float, expected an input, or a mapping with its key input",
+        ),
+        ("sources: [a.mp4, true]", r"sources\.1: got bool, expected an input"),
+        ("sources: [{input: true}]", r"sources\.0\.input: got True, expected a valid string"),
+        ("sources: a.mp4", r"sources: got 'a\.mp4', expected a list"),
+        ("sources: [{name: gate}]", r"'sources\.0\.input' is missing"),
+        ("sources: [{input: 0, trak: true}]", r"unknown key 'sources\.0\.trak' .*'track'"),
+        ("gpus: -1", r"gpus is \(-1,\): expected numbers of GPUs, 0 or more, each once"),
+        ("gpus: [0, 0]", r"gpus is \(0, 0\): expected numbers of GPUs"),
+        ("gpus: []", r"gpus is \(\): expected numbers of GPUs"),
+        ("gpus: 0\nbackend: onnxruntime", r"gpus is \(0,\): expected no GPUs with backend"),
+    ],
+)
+def test_wrong_sources_and_gpus_are_one_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_settings(file, {})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sources: rtsp://user:secret@gate/1",
+        "sources: rtsp://user:secret@gate/1,rtsp://user:secret@yard/1",
+        "sources: [{input: [rtsp://user:secret@gate/1]}]",
+        "sources: [{input: 0, track: 'rtsp://user:secret@gate/1'}]",
+        "sources: [{'rtsp://user:secret@gate/1': }]",  # a colon behind the address
+        "sources: {gate: 'http://gate/1?token=secret'}",
+        f"sources: {{{'x' * 55}: 'rtsp://user:secret@gate/1'}}",  # at the end of what is quoted
+        "threshold: rtsp://user:secret@gate/1",
+        "rtsp://user:secret@gate/1: 3",
+    ],
+)
+def test_what_is_wrong_is_quoted_without_passwords(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"run\.yaml: ") as caught:
+        read_settings(file, {})
+    assert "secret" not in "".join(format_exception(caught.value))
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -42,6 +42,17 @@ def test_no_source_and_one_name_for_two_are_refused() -> None:
         plan_inputs([], twice)
 
 
+def test_a_name_by_which_another_is_shown_is_refused() -> None:
+    clip = SourceSettings("clip.mp4")
+    other = SourceSettings("other.mp4", name="clip.mp4")
+    with pytest.raises(ConfigError, match=r"name 'clip\.mp4': got two sources; name each its own"):
+        plan_inputs([], RunSettings(sources=(clip, other)))
+    shown = SourceSettings("yard.mp4", name="rtsp://user:***@gate/1")
+    with pytest.raises(ConfigError, match="got two sources"):
+        plan_inputs([], RunSettings(sources=(SourceSettings(GATE.input), shown)))
+    assert plan_inputs(["clip.mp4", "clip.mp4"], RunSettings()) == [clip, clip]
+
+
 def test_a_source_is_shown_by_its_name_and_never_with_its_password() -> None:
     assert shown_name(GATE) == "gate"
     assert "secret" not in shown_name(SourceSettings(GATE.input))

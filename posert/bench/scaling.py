@@ -20,13 +20,20 @@ def scaling(runs: Sequence[RunCost]) -> Iterator[str]:
 
 def _told(runs: Sequence[RunCost]) -> str:
     one = runs[0].frames_per_second / runs[0].streams
-    linear = [run for run in runs if run.frames_per_second >= (1 - _LINEAR) * one * run.streams]
-    full = [run for run in runs if run not in linear]
-    grows = f"frames/s grow with the streams to {linear[-1].streams}"
-    if not full:
+    of_line = [run.frames_per_second / (one * run.streams) for run in runs]
+    off = (i for i, share in enumerate(of_line) if abs(share - 1) > _LINEAR)
+    first = next(off, len(runs))
+    grows = f"frames/s grow with the streams to {runs[first - 1].streams}"
+    if first == len(runs):
         return f"{grows}, the most tried"
-    rates = [run.frames_per_second for run in full]
+    rates = [run.frames_per_second for run in runs[first:]]
     spread = max(rates) / min(rates) - 1
     level = f"{min(rates):.0f} to {max(rates):.0f}" if len(rates) > 1 else f"{rates[0]:.0f}"
     flat = "flat" if spread <= _LINEAR else "not flat"
-    return f"{grows}, then {level} frames/s ({flat}) to {full[-1].streams}"
+    told = f"{grows}, then {level} frames/s ({flat}) to {runs[-1].streams}"
+    more = [
+        f"{share:.2f} times the line at {run.streams}"
+        for run, share in zip(runs, of_line, strict=True)
+        if share > 1 + _LINEAR
+    ]
+    return ", ".join([told, *more])

@@ -18,6 +18,7 @@ import numpy as np
 
 from posert.bench.nvml import Nvml, Sample
 from posert.bench.results import GpuUse
+from posert.runtime.stream import Tally
 
 _EVERY_S: Final = 0.05
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -62,27 +63,45 @@ def watched() -> Iterator[Usage]:
 
 @dataclass(slots=True)
 class Arrivals:
-    """When each frame was done, and the CPU time of this process by then; to be given to a run."""
+    """How many frames were done when, and the CPU time of this process by then; for a run.
+
+    Of worker processes it hears some ten times a second, of many frames at once.
+    """
 
     at_s: list[float] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)  # of all sources, by then
+    _of_source: dict[int, int] = field(default_factory=dict)
 
-    def __call__(self, tally: object) -> None:
+    def __call__(self, tally: Tally) -> None:
+        before = self._of_source.get(id(tally), 0)
+        self._of_source[id(tally)] = tally.frames
+        self.frames.append((self.frames[-1] if self.frames else 0) + tally.frames - before)
         self.at_s.append(time.perf_counter())
         self.cpu_s.append(time.process_time())
 
     @property
     def steady_fps(self) -> float:
         """Frames a second of the middle eight tenths."""
-        tenth = len(self.at_s) // 10
-        middle = self.at_s[tenth : len(self.at_s) - tenth]
-        seconds = middle[-1] - middle[0] if middle else 0.0
-        return (len(middle) - 1) / seconds if seconds > 0 else 0.0
+        total = self.frames[-1] if self.frames else 0
+        left_out = total // 10
+        counts = zip(self.frames, self.at_s, strict=True)
+        middle = [each for each in counts if left_out < each[0] <= total - left_out]
+        if not middle:
+            return 0.0
+        (first, began), (last, ended) = middle[0], middle[-1]
+        return (last - first) / (ended - began) if ended > began else 0.0
+
+    @property
+    def intervals_s(self) -> list[float]:
+        """From each frame to the next; none where several were told of at once."""
+        alone = self.frames == list(range(1, len(self.frames) + 1))
+        return np.diff(self.at_s).tolist() if alone else []
 
     @property
     def cpu_ms(self) -> float:
         """CPU time a frame, from the first to the last: neither loading nor closing counts."""
-        frames = len(self.cpu_s) - 1
+        frames = self.frames[-1] - self.frames[0] if self.frames else 0
         return 1e3 * (self.cpu_s[-1] - self.cpu_s[0]) / frames if frames > 0 else 0.0
 
     @property

@@ -8,8 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from posert.bench.made import Camera, Predecoded
 from posert.bench.plan import Plan
 from posert.bench.results import Kind, RunCost, Spread, StageCost
@@ -114,7 +112,7 @@ def cost_of(
         ratio=fps / min(ideal, offered or ideal),
         offered_fps=offered,
         dropped=sum(tally.dropped for tally in ran.tallies),
-        interval=Spread.of(np.diff(ran.arrivals.at_s).tolist()) or Spread(0.0, 0.0, 0.0),
+        interval=Spread.of(ran.arrivals.intervals_s) or Spread(0.0, 0.0, 0.0),
         latency=Spread.of(list(chain.from_iterable(tally.ages_s for tally in ran.tallies))),
         cpu_ms=ran.arrivals.cpu_ms + 1e3 * ran.usage.children_s / max(1, ran.frames),
         cores_used=ran.arrivals.cores + ran.usage.children_s / ran.usage.seconds,

@@ -155,10 +155,15 @@ def run(
         int | None, typer.Option(help="Inference threads.", rich_help_panel=_HOW)
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(help="That share the inputs.", rich_help_panel=_HOW)
+        int | None,
+        typer.Option(
+            help="CPU: that share the inputs. GPUs: that parse beside them, of all together.",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     gpus: Annotated[
-        str | None, typer.Option(help="all, or numbers as 0,1.", rich_help_panel=_HOW)
+        str | None,
+        typer.Option(help="all, or numbers as 0,1; each has a process.", rich_help_panel=_HOW),
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Least keypoint confidence.", rich_help_panel=_HOW)

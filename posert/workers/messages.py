@@ -53,7 +53,7 @@ class Task:
     levels: dict[str, int]  # of loggers
 
 
-class Order(Enum):
+class Command(Enum):
     """What a worker is told from then on."""
 
     GO = "go"
@@ -62,7 +62,7 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ready:
-    """A worker's engine is open; it waits for ``Order.GO``."""
+    """A worker's engine is open; it waits for ``Command.GO``."""
 
     engine: str
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -117,6 +118,7 @@ def main(handle: int, memory: int) -> None:
     """Answers what comes through the pipe ``handle``; both are file descriptors."""
     for number in (signal.SIGINT, signal.SIGTERM):  # it ends with the process that it works for
         signal.signal(number, signal.SIG_IGN)
+    cv2.setNumThreads(1)  # its own threads would only disturb the other processes
     link = Link(Connection(handle))
     task = link.receive()
     if not isinstance(task, ParserTask):

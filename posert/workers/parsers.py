@@ -9,6 +9,7 @@ import logging
 import mmap
 import os
 import queue
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -40,7 +41,7 @@ class Ticket:
 
     slot: int
     parts: dict[int, list[int]] = field(default_factory=dict)  # parser -> its places in the batch
-    frames: int = 0
+    names: list[str] = field(default_factory=list)  # of each frame's source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +50,15 @@ class Parsed:
 
     people: list[People | PosertError]  # of each frame; an error where its parser died
     packed: list[list[Any]]  # what each format made, a list a parser
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A source, where it is parsed."""
+
+    number: int
+    parser: int
+    name: str
 
 
 class Parsers:
@@ -85,7 +95,7 @@ class Parsers:
         self._memory = os.memfd_create("posert", os.MFD_CLOEXEC)
         self._records: list[npt.NDArray[Any]] | None = None  # peaks, counts, link scores
         self._layout = (0, 0, 0)
-        self._numbers: dict[Stream, int] = {}
+        self._places: dict[Stream, _Place] = {}
         self._next = 0
         self._dead: dict[int, EngineError] = {}
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -104,23 +114,27 @@ class Parsers:
             raise
 
     def put(self, batch: Batch[Stream], inferred: Sequence[Inferred]) -> Ticket:
-        """Hands a batch to the parsers of its sources; waits while too many are under way."""
-        ticket = Ticket(self._slot(), frames=len(inferred))
+        """Hands a batch to the parsers of its sources; waits while too many are under way.
+
+        Raises:
+            EngineError: a source begins, and all parsers are dead.
+        """
+        ticket = Ticket(self._slot())
         given: dict[int, Given] = {}
         tensors = iter(inferred)
-        place = 0
         for taken in batch:
             stream = taken.owner
             if isinstance(taken.item, End):
-                if (number := self._numbers.pop(stream, None)) is not None:
-                    self._given(given, number).ended.append(number)
+                if (ended := self._places.pop(stream, None)) is not None:
+                    self._given(given, ended).ended.append(ended.number)
                 continue
-            mine = self._given(given, self._number(stream, given))
-            mine.rows.append(
-                self._row(ticket.slot * self._most + place, stream, taken.item, next(tensors))
-            )
-            ticket.parts.setdefault(self._numbers[stream] % len(self._children), []).append(place)
-            place += 1
+            source = self._places.get(stream) or self._begin(stream, given)
+            place = len(ticket.names)
+            record = ticket.slot * self._most + place
+            row = self._row(record, source.number, taken.item, next(tensors))
+            self._given(given, source).rows.append(row)
+            ticket.parts.setdefault(source.parser, []).append(place)
+            ticket.names.append(source.name)
         for parser, each in given.items():
             ticket.parts.setdefault(parser, [])
             each.layout = self._layout
@@ -129,13 +143,13 @@ class Parsers:
 
     def take(self, ticket: Ticket) -> Parsed:
         """Waits for what was found in the batch of ``ticket``."""
-        people: list[People | PosertError] = [EngineError("no answer")] * ticket.frames
+        people: list[People | PosertError] = [EngineError("no answer")] * len(ticket.names)
         packed: list[list[Any]] = []
         for parser, places in ticket.parts.items():
             answer = self._answer(parser)
             if answer is None:
                 for place in places:
-                    people[place] = self._dead[parser]
+                    people[place] = EngineError(f"{ticket.names[place]}: {self._dead[parser]}")
                 continue
             self._times.join(answer.times)
             for place, found in zip(places, answer.people(), strict=True):
@@ -183,20 +197,33 @@ class Parsers:
                 continue
         raise EngineError("the parsers were closed")
 
-    def _given(self, given: dict[int, Given], number: int) -> Given:
-        parser = number % len(self._children)
-        return given.setdefault(parser, Given(self._layout, [], {}, []))
+    def _given(self, given: dict[int, Given], source: _Place) -> Given:
+        return given.setdefault(source.parser, Given(self._layout, [], {}, []))
 
-    def _number(self, stream: Stream, given: dict[int, Given]) -> int:
-        """The source's number, by which its parser is chosen; told there with its first frame."""
-        if stream not in self._numbers:
-            number = self._numbers[stream] = self._next
-            self._next += 1
-            if (info := stream.info) is not None:
-                self._given(given, number).begun[number] = info, stream.follow
-        return self._numbers[stream]
+    def _begin(self, stream: Stream, given: dict[int, Given]) -> _Place:
+        """Gives a source its parser, which is told of it with its first frame."""
+        info = stream.info
+        name = info.name if info is not None else ""  # it has none once all is over
+        source = self._places[stream] = _Place(self._next, self._least_loaded(), name)
+        self._next += 1
+        if info is not None:
+            self._given(given, source).begun[source.number] = info, stream.follow
+        return source
 
-    def _row(self, record: int, stream: Stream, frame: Frame, inferred: Inferred) -> Row:
+    def _least_loaded(self) -> int:
+        """Of those that live, the one with the fewest sources, each in its turn."""
+        count = len(self._children)
+        living = [
+            parser for parser, child in enumerate(self._children)
+            if parser not in self._dead and not child.gone
+        ]  # fmt: skip
+        if not living:
+            why = f": {self._children[0].why_gone()}" if count else ""  # none: they were closed
+            raise EngineError(f"no parser is left of {count}{why}")
+        loads = Counter(source.parser for source in self._places.values())
+        return min(living, key=lambda parser: (loads[parser], (parser - self._next) % count))
+
+    def _row(self, record: int, source: int, frame: Frame, inferred: Inferred) -> Row:
         tensors, box = inferred
         assert isinstance(tensors, PoseTensors)
         if self._records is None:
@@ -205,10 +232,7 @@ class Parsers:
         peaks[record], counts[record] = tensors.peaks, tensors.counts
         link_scores[record] = tensors.link_scores
         letterbox = box.scale_x, box.scale_y, box.stride
-        return Row(
-            record, self._numbers[stream], frame.index, frame.time_s, frame.seen_s, frame.size,
-            letterbox,
-        )  # fmt: skip
+        return Row(record, source, frame.index, frame.time_s, frame.seen_s, frame.size, letterbox)
 
     def _mapped(self, tensors: PoseTensors) -> list[npt.NDArray[Any]]:
         """The memory, as records of the tensors' layout, field by field."""
@@ -221,5 +245,5 @@ class Parsers:
         return [records[field] for field in ("peaks", "counts", "link_scores")]
 
 
-# NumPy's and OpenCV's own threads would only disturb the other processes
+# NumPy's own threads would only disturb the other processes; ``parser.main`` sees to OpenCV's
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -78,6 +78,11 @@ class Child:
         except (EOFError, OSError):
             return None
 
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
     def why_gone(self) -> EngineError:
         """What its death is to be called."""
         try:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from posert.errors import PosertError
 from posert.runtime.sinks.sink import DataSink
 from posert.runtime.stream import Tally
-from posert.workers.messages import Done, Link, Made, News, Order, Ready, Refused, Said, Task
+from posert.workers.messages import Command, Done, Link, Made, News, Ready, Refused, Said, Task
 
 _EVERY_S: Final = 0.1  # between news
 
@@ -41,10 +41,10 @@ def _work(link: Link, task: Task) -> None:
         link.send(Refused(e))
         return
     link.send(Ready(part.engine))
-    if link.receive() is not Order.GO:
+    if link.receive() is not Command.GO:
         return
     stop = threading.Event()
-    threading.Thread(target=_listen, args=(link, stop), name="orders", daemon=True).start()
+    threading.Thread(target=_listen, args=(link, stop), name="commands", daemon=True).start()
     told = _Told(link, task.tallies)
     sinks = [DataSink(each, _Sent(link, i)) for i, each in enumerate(task.formats)]
     failure = None
@@ -57,7 +57,7 @@ def _work(link: Link, task: Task) -> None:
 
 
 def _listen(link: Link, stop: threading.Event) -> None:
-    """An order to stop, and the end of the run itself, end the share: all files are completed."""
+    """A command to stop, and the end of the run itself, end the share: all files are completed."""
     link.receive()
     stop.set()
 

@@ -20,10 +20,10 @@ from posert.runtime.timing import StageTimes
 from posert.settings import RunSettings
 from posert.workers.messages import (
     Begin,
+    Command,
     Done,
     Made,
     News,
-    Order,
     Ready,
     Refused,
     Said,
@@ -117,7 +117,7 @@ class Workers:
                 files.callback(sink.close)
             for worker in self._running:
                 worker.heard_s = time.monotonic()
-                worker.send(Order.GO)
+                worker.send(Command.GO)
             self._take_all(_Taker(sinks, on_frame), stop, alive)
         if len(self._failures) == self._count:
             raise self._failures[0]
@@ -146,7 +146,7 @@ class Workers:
             if not told and (stop.is_set() or taker.failure is not None):
                 told = True
                 for worker in self._running:
-                    worker.send(Order.STOP)
+                    worker.send(Command.STOP)
             for worker in _heard(self._running):
                 message = worker.receive()
                 if isinstance(message, Done):
@@ -166,14 +166,17 @@ class Workers:
         if done.failure is None:
             self._running.remove(worker)
         else:
-            self._lose(worker, done.failure)
+            self._lose(worker, done.failure, closed=True)
         worker.join()
 
-    def _lose(self, worker: Worker, error: PosertError) -> None:
-        """Its sources that are not at their ends have failed; the others go on."""
+    def _lose(self, worker: Worker, error: PosertError, *, closed: bool = False) -> None:
+        """Its sources that are not at their ends have failed; the others go on.
+
+        One that ``closed`` has completed the files of all, wherever they were.
+        """
         self._running.remove(worker)
         self._failures.append(error)
-        cut = [tally for tally in worker.tallies if not _is_whole(tally)]
+        cut = [tally for tally in worker.tallies if not _is_whole(tally, closed=closed)]
         log.error("%s: %d of its sources are cut short", error, len(cut))
         for tally in cut:
             tally.error = tally.error or type(error)(f"{tally.source}: {error}")
@@ -226,11 +229,13 @@ def _heard(workers: Iterable[Worker]) -> list[Worker]:
     return [by_connection[each] for each in wait(list(by_connection), _POLL_S)]  # type: ignore[index]
 
 
-def _is_whole(tally: Tally) -> bool:
-    """Whether it came to its end, as far as can be known."""
+def _is_whole(tally: Tally, *, closed: bool) -> bool:
+    """Whether it came to its end, as far as can be known; ``closed``: all are done, or cut."""
     if tally.error is not None:
         return True
-    return tally.done and tally.expected is not None and tally.frames >= tally.expected
+    if not closed:
+        return tally.done
+    return tally.expected is not None and tally.frames >= tally.expected
 
 
 def _say(said: Said) -> None:

@@ -84,6 +84,7 @@ def test_a_parser_that_is_killed_costs_its_own_sources(
     assert report.exit_code == 7
     (bad,) = [tally for tally in report.sources if tally.error is not None]
     assert isinstance(bad.error, EngineError)
+    assert str(bad.error).startswith(f"{bad.source}: parser ")
     assert "was killed by SIGKILL" in str(bad.error)
     lines = read_lines(tmp_path / "o.jsonl")
     for tally, source in zip(report.sources, clips, strict=True):
@@ -91,6 +92,37 @@ def test_a_parser_that_is_killed_costs_its_own_sources(
         assert frames == list(range(len(frames)))
         if tally is not bad:
             assert len(frames) == tally.frames == tally.expected
+
+
+def test_sources_that_begin_later_are_parsed_by_those_that_live(
+    tmp_path: Path, clips: list[Path], dots: Path
+) -> None:
+    more = [clip(tmp_path / f"more-{i}.mp4", 10) for i in range(6)]
+    killed: list[int] = []
+
+    def on_frame(tally: Tally) -> None:
+        if not killed:
+            killed.append(parsers()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    report = run([clips[0], *more], dots, tmp_path, 3, at_once=1, on_frame=on_frame)
+    assert [tally.error for tally in report.sources[1:]] == [None] * 6
+    assert [tally.frames for tally in report.sources[1:]] == [10] * 6
+    lines = read_lines(tmp_path / "o.jsonl")
+    for source in map(str, more):
+        assert [line["frame"] for line in lines if line["source"] == source] == list(range(10))
+
+
+def test_without_a_parser_the_run_fails(tmp_path: Path, clips: list[Path], dots: Path) -> None:
+    def on_frame(tally: Tally) -> None:
+        for pid in parsers():
+            os.kill(pid, signal.SIGKILL)
+
+    report = run(clips, dots, tmp_path, 2, at_once=1, on_frame=on_frame)
+    assert report.exit_code == EngineError.exit_code
+    assert str(report.failure).startswith("no parser is left of 2: parser 1 was killed by SIGKILL")
+    assert report.sources[0].frames > 0
+    assert parsers() == []
 
 
 def test_a_full_disk_ends_the_run_and_its_parsers(clips: list[Path], dots: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from making.clips import clip, read
 from making.command import PATIENCE_S, Command, ended, start
@@ -22,7 +24,7 @@ from posert.errors import ConfigError, EngineError
 from posert.report import Report
 from posert.runtime.stream import Tally
 
-# Asked to stop at its first news: no timing decides what a test sees.
+# Asked to stop, or killed, at its first news.
 AT_NEWS = """
 import os, posert.cli.progress as progress
 update, done = progress.Progress.update, []
@@ -34,11 +36,34 @@ progress.Progress.update = watched
 """
 
 
+LONG = 30_000  # frames of a clip that is far from its end whenever a run is stopped
+
+
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two clips of 12 s: runs are far from their end when they are stopped."""
+    """Two clips of 12 s."""
     folder = tmp_path_factory.mktemp("pair")
     return [clip(folder / f"{name}.mp4", 300) for name in ("one", "two")]
+
+
+@pytest.fixture(scope="session")
+def long_pair(pair: list[Path]) -> list[Path]:
+    """Two clips of ``LONG`` frames: those of a short one over and over."""
+    first, second = (path.with_name(f"long-{path.name}") for path in pair)
+    with av.open(str(first), "w") as made:
+        stream = None
+        for turn in range(LONG // 300):
+            with av.open(str(pair[0])) as given:
+                video = given.streams.video[0]
+                stream = stream or made.add_stream_from_template(video)
+                for packet in given.demux(video):
+                    if packet.pts is not None and packet.dts is not None:
+                        packet.pts += turn * (video.duration or 0)
+                        packet.dts += turn * (video.duration or 0)
+                        packet.stream = stream
+                        made.mux(packet)
+    shutil.copyfile(first, second)
+    return [first, second]
 
 
 def workers_of_this_process() -> list[int]:
@@ -85,73 +110,80 @@ def test_processes_make_what_one_process_makes(
 
 
 def test_a_killed_worker_costs_its_own_sources(
-    tmp_path: Path, pair: list[Path], dots: Path
+    tmp_path: Path, pair: list[Path], long_pair: list[Path], dots: Path
 ) -> None:
-    killed: list[str] = []
+    cut_short, whole = str(long_pair[0]), str(pair[0])
+    killed: list[int] = []
 
     def on_frame(tally: Tally) -> None:
-        if not killed:
-            killed.append(tally.source)
+        if tally.source == cut_short and not killed:
             for pid in workers_of_this_process():
                 names = Path(f"/proc/{pid}/fd").iterdir()
-                if tally.source in {str(name.readlink()) for name in names if name.is_symlink()}:
+                if cut_short in {str(name.readlink()) for name in names if name.is_symlink()}:
+                    killed.append(pid)
                     os.kill(pid, signal.SIGKILL)
 
     report = library.run(
-        pair, jsonl=tmp_path / "o.jsonl", model=str(dots), processes=2, on_frame=on_frame
-    )
+        [cut_short, whole], jsonl=tmp_path / "o.jsonl", model=str(dots), processes=2,
+        on_frame=on_frame,
+    )  # fmt: skip
     assert report.exit_code == 7
-    bad, good = sorted(report.sources, key=lambda tally: tally.source != killed[0])
+    bad, good = report.sources
     assert isinstance(bad.error, EngineError)
     assert "was killed by SIGKILL" in str(bad.error)
     assert good.error is None
     assert good.frames == 300
     lines = read_lines(tmp_path / "o.jsonl")
-    assert frames_of(lines, Path(good.source)) == list(range(300))
-    left = frames_of(lines, Path(bad.source))
+    assert frames_of(lines, pair[0]) == list(range(300))
+    left = frames_of(lines, long_pair[0])
     assert left == list(range(len(left)))
+    assert len(left) < LONG
 
 
-def test_a_stop_completes_the_files_of_all(tmp_path: Path, pair: list[Path], dots: Path) -> None:
+def test_a_stop_completes_the_files_of_all(
+    tmp_path: Path, long_pair: list[Path], dots: Path
+) -> None:
     stop = threading.Event()
     report = library.run(
-        pair, tmp_path / "out", jsonl=tmp_path / "o.jsonl", model=str(dots), processes=2,
+        long_pair, tmp_path / "out", jsonl=tmp_path / "o.jsonl", model=str(dots), processes=2,
         stop=stop, on_frame=lambda tally: stop.set(),
     )  # fmt: skip
     assert report.stopped
     assert report.exit_code == 0
     lines = read_lines(tmp_path / "o.jsonl")
-    for tally, source in zip(report.sources, pair, strict=True):
+    for tally, source in zip(report.sources, long_pair, strict=True):
         assert tally.error is None
-        assert tally.frames < 300
+        assert tally.frames < LONG
         assert frames_of(lines, source) == list(range(tally.frames))
         assert [len(read(path)) for path in tally.outputs if tally.frames] in ([tally.frames], [])
     assert workers_of_this_process() == []
 
 
-def test_ctrl_c_completes_the_files_of_all(tmp_path: Path, pair: list[Path], dots: Path) -> None:
+def test_ctrl_c_completes_the_files_of_all(
+    tmp_path: Path, long_pair: list[Path], dots: Path
+) -> None:
     options: list[str | Path] = ["--model", dots, "--processes", "2", "-o", tmp_path]
     options += ["--jsonl", tmp_path / "o.jsonl"]
     before = AT_NEWS.format(signal=int(signal.SIGINT))
-    outcome = ended(start("run", *pair, *options, before=before))
+    outcome = ended(start("run", *long_pair, *options, before=before))
     assert outcome.code == 130, outcome.err
     assert "Traceback" not in outcome.err
     lines = read_lines(tmp_path / "o.jsonl")
     assert f"stopped: {len(lines)} frames" in outcome.err
     videos = [path for path in sorted(tmp_path.glob("*.mp4")) if path.stat().st_size]
-    assert sum(len(read(path)) for path in videos) == len(lines) < 600
+    assert sum(len(read(path)) for path in videos) == len(lines) < 2 * LONG
 
 
 def test_workers_of_a_killed_run_end_and_complete_their_files(
-    tmp_path: Path, pair: list[Path], dots: Path
+    tmp_path: Path, long_pair: list[Path], dots: Path
 ) -> None:
     options: list[str | Path] = ["--model", dots, "--processes", "2", "-o", tmp_path]
     before = AT_NEWS.format(signal=int(signal.SIGKILL))
-    process = start("run", *pair, *options, before=before)
+    process = start("run", *long_pair, *options, before=before)
     _, err = process.communicate(timeout=PATIENCE_S)  # ends when the last worker lets go of stderr
     assert process.returncode == -signal.SIGKILL, err
     assert "Traceback" not in err
-    assert any(0 < len(read(path)) < 300 for path in tmp_path.glob("*.mp4"))
+    assert any(0 < len(read(path)) < LONG for path in tmp_path.glob("*.mp4"))
 
 
 def test_a_script_of_the_users_is_run_once(tmp_path: Path, pair: list[Path], dots: Path) -> None:

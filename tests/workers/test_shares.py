@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from posert.errors import ConfigError
 from posert.gpu import Device, only
+from posert.runtime.engine import BACKENDS
 from posert.settings import RunSettings
 from posert.workers import shares
 from posert.workers.shares import Share, deal, of_share, parsers_wanted, plan_shares
@@ -18,9 +20,11 @@ from posert.workers.shares import Share, deal, of_share, parsers_wanted, plan_sh
 H200 = Device("NVIDIA H200", "9.0", 580)
 
 
-def here(patch: pytest.MonkeyPatch, count: int) -> None:
-    """A machine of 16 cores and so many GPUs."""
+def here(patch: pytest.MonkeyPatch, count: int, *backends: str) -> None:
+    """A machine of 16 cores and so many GPUs, on which these backends work, or all."""
     patch.setattr(shares, "gpus", lambda: (H200,) * count)
+    works = backends or BACKENDS
+    patch.setattr(shares, "why_not", lambda each: None if each in works else "it is not here")
     patch.setattr(shares, "usable_cores", lambda: 16)
 
 
@@ -46,6 +50,29 @@ def test_each_gpu_has_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan(4, processes=1) == []
 
 
+def test_gpus_that_no_backend_can_use_have_no_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here(monkeypatch, 8, "onnxruntime")
+    assert plan(16) == []
+    assert [share.gpu for share in plan(16, processes=2)] == [None, None]
+    assert of_share(RunSettings(), ["a", "b"], Share((0,)), 2).workers == 8  # of 16 cores
+    with pytest.raises(ConfigError, match=r"gpus: 0,1: got no backend that works here on a GPU"):
+        plan(16, gpus=(0, 1))
+    here(monkeypatch, 8, "onnxruntime", "onnxruntime-cuda")
+    assert len(plan(16)) == 8
+
+
+def test_an_engine_for_the_cpu_in_a_file_needs_no_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here(monkeypatch, 2)
+    for backend, processes in (("onnxruntime", 0), ("tensorrt", 2)):
+        made = SimpleNamespace(backend=backend)
+        monkeypatch.setattr(shares, "manifest_beside", lambda path, made=made: made)
+        assert len(plan(4, model="pose.engine")) == processes
+
+
 def test_where_there_are_many_streams_others_parse(monkeypatch: pytest.MonkeyPatch) -> None:
     here(monkeypatch, 1)
     many = [f"{i}.mp4" for i in range(32)]
@@ -67,9 +94,20 @@ def test_the_largest_files_are_dealt_first(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"0" * size)
         files.append(str(tmp_path / name))
     assert deal(files, 2) == [(0, 1), (2, 3)]
-    streams = [f"rtsp://host/{i}" for i in range(5)]
-    assert [len(share) for share in deal(streams, 2)] == [3, 2]
     assert deal(["absent.mp4"], 1) == [(0,)]
+
+
+def test_live_sources_are_dealt_by_their_number_whatever_files_there_are(tmp_path: Path) -> None:
+    streams = [f"rtsp://host/{i}" for i in range(10)]
+    assert [len(share) for share in deal(streams[:5], 2)] == [3, 2]
+    for name in ("large", "small"):
+        (tmp_path / name).write_bytes(b"0" * (1000 if name == "large" else 10))
+    files = [str(tmp_path / "large"), str(tmp_path / "small")]
+    one, two = deal([*files, *streams], 2)
+    assert {0, 1} & set(one) == {0}
+    assert {0, 1} & set(two) == {1}
+    assert len(one) == len(two) == 6
+    assert deal([files[0], streams[0]], 2) == [(0,), (1,)]
 
 
 def test_processes_share_cores_and_files_under_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from making.parts import FRAMES
 
 from posert.errors import EngineError, ModelError, OutputError
 from posert.postprocess.topology import Topology
+from posert.runtime.sinks.sink import DataSink
 from posert.runtime.stream import OnFrame, Tally
 from posert.settings import RunSettings
 from posert.workers.messages import Begin
@@ -93,6 +97,42 @@ def test_a_worker_that_fails_costs_its_own_sources(
     (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert reason in line
     assert line.endswith("2 of its sources are cut short")
+
+
+class OneLeft(parts.Counting):
+    """Dies when all of its sources but the last have ended, one of them with a damaged frame."""
+
+    def run(
+        self,
+        stop: threading.Event,
+        on_frame: OnFrame,
+        alive: Callable[[], None],
+        sinks: Sequence[DataSink[Any]],
+    ) -> None:
+        for tally in self._work:
+            tally.opened, tally.frames = True, FRAMES - 1
+        damaged, unknown, _ = self._work
+        damaged.expected, damaged.skipped, damaged.done = FRAMES, 1, True
+        unknown.done = True
+        alive()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def one_left(work: list[Tally], settings: RunSettings) -> parts.Counting:
+    """The worker of the source ``cut`` dies."""
+    dies = any(tally.source == "cut" for tally in work)
+    return (OneLeft if dies else parts.Counting)(work, settings)
+
+
+def test_sources_that_had_ended_are_not_cut_short_by_a_death(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tallies, _ = shared(one_left, [["damaged", "unknown", "cut"], ["good"]])
+    assert {name: tally.state for name, tally in tallies.items()} == {
+        "damaged": "ended", "unknown": "ended", "cut": "failed", "good": "ended"
+    }  # fmt: skip
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert line.endswith("1 of its sources are cut short")
 
 
 def test_when_all_fail_the_run_has(tmp_path: Path) -> None:
