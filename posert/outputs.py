@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import cv2
@@ -15,13 +16,15 @@ from posert.runtime.sources.addresses import url_path, without_password
 from posert.runtime.sources.inputs import is_picture
 from posert.settings import RunSettings, SourceSettings
 
+MOST_TILES: Final = 256  # of a wall: each has a thread, and a source that is open
+
 
 def plan_outputs(sources: list[SourceSettings], settings: RunSettings) -> list[Path | None]:
     """The output of each source: the one named, or in a folder one a source.
 
     Raises:
-        ConfigError: nothing is asked for, several inputs have one file to go to, or two outputs
-            are one file.
+        ConfigError: nothing is asked for, several inputs have one file to go to, two outputs
+            are one file, an address is to be cut into files, or a wall has too many tiles.
         OutputError: an output would overwrite an input, or its ending is of no format written.
     """
     data = [
@@ -36,8 +39,9 @@ def plan_outputs(sources: list[SourceSettings], settings: RunSettings) -> list[P
     if any(stream_address(path) is not None for path in data):
         raise ConfigError("an address is no place for data", expected="a file, or - for stdout")
     for path in tile:
-        if stream_address(path) is None:
-            check_ending(path)
+        _check_wall(path, len(sources))
+    if settings.segment is not None:
+        _check_files([*planned, *tile])
     _check_distinct([*planned, *tile, *data])
     _check_not_inputs([*planned, *tile, *data], [source.input for source in sources])
     return [*planned] or [None] * len(sources)
@@ -51,9 +55,9 @@ def _planned(sources: list[SourceSettings], settings: RunSettings) -> list[Path]
         sent = stream_address(output) is not None
         one_file = sent or (bool(output.suffix) and not os.path.isdir(output))
         if one_file and len(sources) != 1:
-            shown = without_password(stream_address(output) or str(output))
             expected = "a folder for them, or --tile FILE"
-            raise ConfigError(f"-o {shown}", got=f"{len(sources)} inputs", expected=expected)
+            got = f"{len(sources)} inputs"
+            raise ConfigError(f"-o {_shown(output)}", got=got, expected=expected)
         if sent:
             return [output]
         planned = [output] if one_file else _in_folder(sources, output)
@@ -87,6 +91,29 @@ def _stem(name: str) -> str:
         return Path(url_path(name)).stem or urlsplit(name).hostname or "source"
     except ValueError:  # no address: who opens it says so
         return "source"
+
+
+def _shown(output: Path) -> str:
+    """As people write it, without its password."""
+    return without_password(stream_address(output) or str(output))
+
+
+def _check_wall(path: Path, tiles: int) -> None:
+    if tiles > MOST_TILES:
+        raise ConfigError(
+            f"--tile {_shown(path)}", got=f"{tiles} inputs", expected=f"at most {MOST_TILES}",
+            fix="give fewer inputs, or a folder for all: --output-dir DIR",
+        )  # fmt: skip
+    if stream_address(path) is None:
+        check_ending(path)
+
+
+def _check_files(outputs: list[Path]) -> None:
+    """Refuses addresses, which cannot be cut into files."""
+    for path in outputs:
+        if stream_address(path) is not None:
+            fix = "leave out --segment, or name a file"
+            raise ConfigError("--segment", got=_shown(path), expected="a video file", fix=fix)
 
 
 def _check_ending(name: str, path: Path) -> None:

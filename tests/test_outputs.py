@@ -56,6 +56,25 @@ def test_an_ending_that_is_not_written_is_refused_first(name: str, output: str) 
         plan_outputs([SourceSettings(name)], RunSettings(output=Path(output)))
 
 
+@pytest.mark.parametrize("asked", ["tile", "output"])
+def test_an_address_is_not_cut_into_files(asked: str) -> None:
+    address = Path("rtsp://me:secret@host/wall")
+    settings = RunSettings(segment=60.0, **{asked: address})  # type: ignore[arg-type]
+    refusal = r"--segment: got rtsp://.*host/wall, expected a video file; leave out --segment"
+    with pytest.raises(ConfigError, match=refusal) as told:
+        plan_outputs([SourceSettings("clip.avi")], settings)
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("tile", ["wall.mp4", "udp://host:5000"])
+def test_a_wall_of_too_many_tiles_is_refused(tile: str) -> None:
+    sources = [SourceSettings(f"{i}.jpg") for i in range(257)]
+    settings = RunSettings(tile=Path(tile))
+    assert plan_outputs(sources[:256], settings) == [None] * 256
+    with pytest.raises(ConfigError, match=f"--tile {tile}: got 257 inputs, expected at most 256; "):
+        plan_outputs(sources, settings)
+
+
 def test_an_unmatched_glob_and_an_empty_folder_stop_nobody(
     walk: Path, dots: Path, posert: Command, tmp_path: Path
 ) -> None:

@@ -16,10 +16,11 @@ from making.walls import Kept, frame, info, is_grey, middle_of
 
 from posert.errors import OutputError
 from posert.runtime.sinks import video_writer
+from posert.runtime.sinks.segments import OneFile
 from posert.runtime.sinks.sink import ImageWriter
 from posert.runtime.wall import Tile, Wall, ticks, tile
 from posert.runtime.wall.grid import grid
-from posert.types import Frame, SourceInfo
+from posert.types import Frame, Image, SourceInfo
 
 PATIENCE_S = 20
 SIZE = (384, 272)  # two rows of two tiles, each 192 x 136
@@ -51,6 +52,14 @@ def join(threads: list[threading.Thread]) -> None:
     for thread in threads:
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
+
+
+def until_told(caplog: pytest.LogCaptureFixture, what: str) -> None:
+    ends = time.monotonic() + PATIENCE_S
+    while what not in caplog.text:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    assert caplog.text.count("the wall ends here") == 1
 
 
 def close(wall: Wall) -> None:
@@ -217,13 +226,17 @@ def test_an_encoder_that_fails_holds_nobody(video: Kept) -> None:
     assert video.closed == 1
 
 
-def test_a_video_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+def test_a_video_that_cannot_be_opened_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("")
     target = tmp_path / "file" / "wall.mp4"
     wall = Wall(lambda about: video_writer(target, about), ["a"], SIZE, live=False)
     join(start((wall.tile(0), 50, 25)))
+    until_told(caplog, "cannot be written")
     close(wall)
     assert isinstance(wall.error, OutputError)
+    assert wall.paths == []
 
 
 def test_a_video_that_hangs_is_left(video: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,15 +246,19 @@ def test_a_video_that_hangs_is_left(video: Kept, monkeypatch: pytest.MonkeyPatch
     join(start((wall.tile(0), 100, 25), (wall.tile(1), 100, 25)))
     close(wall)
     assert "took nothing" in str(wall.error)
+    assert (wall.frames, wall.paths) == (0, [])
     video.go_on.set()
 
 
-def test_a_fault_of_ours_is_raised_where_the_wall_is_closed() -> None:
+def test_a_fault_of_ours_is_raised_where_the_wall_is_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def fault(about: SourceInfo) -> ImageWriter:
         raise ZeroDivisionError
 
     wall = Wall(fault, ["a"], SIZE, live=False)
     join(start((wall.tile(0), 20, 25)))
+    until_told(caplog, "ZeroDivisionError")
     with pytest.raises(ZeroDivisionError):
         wall.close()
     wall.close()
@@ -281,7 +298,40 @@ def test_a_wall_of_nothing_writes_nothing(video: Kept) -> None:
         wall = Wall(video.open, ["a", "b"], SIZE, live=live)
         wall.tile(0).end("no such file")
         close(wall)
-        assert (wall.frames, wall.error, video.info) == (0, None, None)
+        assert (wall.frames, wall.paths, wall.error, video.info) == (0, [], None, None)
+
+
+def test_a_wall_in_segments_says_which_files_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "wall.mp4"
+    (tmp_path / "wall-00004.mp4").write_bytes(b"of an earlier run")
+    wall = Wall(lambda about: video_writer(path, about, segment_s=1.0), ["a"], SIZE, live=False)
+    join(start((wall.tile(0), 60, 25)))
+    close(wall)
+    assert wall.paths == [tmp_path / f"wall-0000{n}.mp4" for n in (5, 6, 7)]
+    assert sum(len(read(each)) for each in wall.paths) == 60
+
+
+class To:
+    """Sends what ``Kept`` keeps."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+
+    def write(self, image: Image, pts: int) -> None:
+        self._kept.write(image, Frame(image, pts, pts, 0.0))
+
+    def close(self, end_pts: int | None = None) -> None:
+        self._kept.close()
+
+
+@pytest.mark.parametrize("fails_at", [0, 3, -1])
+def test_a_wall_that_is_sent_has_its_address_once_a_frame_went_there(fails_at: int) -> None:
+    address, sent = Path("rtsp://host/wall"), Kept(fails_at=fails_at)
+    wall = Wall(lambda about: OneFile(address, To(sent)), ["a"], SIZE, live=False)
+    join(start((wall.tile(0), 5, 25)))
+    close(wall)
+    assert wall.paths == ([] if fails_at == 0 else [address])
+    assert (wall.error is None) == (fails_at < 0)
 
 
 def test_a_wall_is_a_video_that_plays(tmp_path: Path) -> None:

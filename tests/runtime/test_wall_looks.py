@@ -84,6 +84,20 @@ def test_a_name_that_is_too_long_does_not_touch_the_numbers(width: int) -> None:
     assert not long[:, first - max(2, box.bar // 8) : first].any()
 
 
+def test_the_end_of_a_long_path_is_read() -> None:
+    (box, *_) = grid(64, 1920, 1080)
+    folder = "/srv/recordings/2026-11-21/north building, second floor/"
+
+    def label(name: str) -> Image:
+        return painted(box, Face(name, State.RUNNING, "25.0 fps  120 ms"))[: box.bar]
+
+    assert (label(f"{folder}a-17.mp4") != label(f"{folder}a-18.mp4")).any()
+    assert (label(f"{folder}a-17.mp4") == label(f"/x{folder}a-17.mp4")).all()
+    name = folder.replace("/", " ")  # no path: its start is read
+    assert (label(f"{name}a-17") == label(f"{name}a-18")).all()
+    assert (label(f"1{name}") != label(f"2{name}")).any()
+
+
 @pytest.mark.parametrize("state", list(State))
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (24, 16), (240, 135), (960, 540)])
 def test_any_state_is_painted_into_any_tile(state: State, size: tuple[int, int]) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 import cv2
 import numpy as np
 
+from posert.postprocess.draw.text import Lettering
 from posert.types import Image
 
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
@@ -21,7 +24,7 @@ _CAPITALS: Final = 0.55  # of a label's height
 _MARGIN: Final = 0.35
 _LEAST_BAR: Final = 6  # pixels; no letter fits less
 _MOST_LINES: Final = 4  # of why a source ended
-_WHITE, _BLACK, _FADED = (255, 255, 255), (0, 0, 0), (160, 160, 160)
+_WHITE, _FADED = (255, 255, 255), (160, 160, 160)
 
 
 class State(Enum):
@@ -107,11 +110,11 @@ def _paint_label(label: Image, face: Face) -> None:
     capitals = _CAPITALS * height
     margin = round(_MARGIN * height)
     said = face.numbers if face.state is State.RUNNING else face.state.value
-    said = _cut(said, capitals, width - 2 * margin)
+    said = _cut(said, capitals, width - 2 * margin, keep_end=False)
     at = width - margin - _width(said, capitals)
     baseline = round((height + capitals) / 2)
     _write(label, said, (at, baseline), capitals, _WHITE)
-    name = _cut(face.name, capitals, at - 2 * margin)
+    name = _cut(face.name, capitals, at - 2 * margin, keep_end=_is_path(face.name))
     _write(label, name, (margin, baseline), capitals, _WHITE)
 
 
@@ -120,28 +123,38 @@ def _paint_reason(below: Image, bar: int, face: Face) -> None:
     height, width = below.shape[:2]
     capitals = min(_CAPITALS * bar, height / 3)
     step = 1.9 * capitals
-    letters = max(8, int(0.94 * width / max(1, _width("n", capitals))))
-    lines = [face.state.value, *textwrap.wrap(face.reason, letters)]
+    across = max(8, int(0.94 * width / max(1, _width("n", capitals))))
+    lines = [face.state.value, *textwrap.wrap(face.reason, across)]
     most = max(1, min(1 + _MOST_LINES, int(height / step)))
     if len(lines) > most:
         lines = [*lines[: most - 1], f"{lines[most - 1]} ..."]
     y = (height - step * (len(lines) - 1) + capitals) / 2
-    for line in lines:
-        text = _cut(line, capitals, round(0.98 * width))
-        at = (width - _width(text, capitals)) // 2, round(y)
-        _write(below, text, at, capitals, _FADED if line is lines[0] else _WHITE, outlined=True)
+    lettering = Lettering(capitals / _FONT_PX, _thickness(capitals), 1)
+    for number, line in enumerate(lines):
+        text = _cut(line, capitals, round(0.98 * width), keep_end=False)
+        left = (width - lettering.size(text)[0]) / 2
+        lettering.write(below, text, left, y - capitals, _WHITE if number else _FADED)
         y += step
 
 
-def _cut(text: str, capitals: float, width: int) -> str:
-    """``text``, the end of it left out where it is wider than ``width`` pixels."""
+def _is_path(name: str) -> bool:
+    """Whether it is the end that tells it from others: folders are often the same ones."""
+    return "/" in name and "://" not in name
+
+
+@lru_cache(maxsize=2048)
+def _cut(text: str, capitals: float, width: int, *, keep_end: bool) -> str:
+    """``text``, its end or its start left out where it is wider than ``width`` pixels."""
     text = _readable(text)
+
+    def shortened(kept: int) -> str:
+        return f"...{text[-kept:]}" if keep_end else f"{text[:kept]}..."
+
     if _width(text, capitals) <= width:
         return text
-    kept = len(text)
-    while kept and _width(f"{text[:kept]}...", capitals) > width:
-        kept -= 1
-    return f"{text[:kept]}..." if kept else ""
+    lengths = range(1, len(text))
+    kept = bisect_right(lengths, width, key=lambda kept: _width(shortened(kept), capitals))
+    return shortened(kept) if kept else ""
 
 
 def _readable(text: str) -> str:
@@ -168,11 +181,7 @@ def _write(
     at: tuple[int, int],
     capitals: float,
     colour: tuple[int, int, int],
-    *,
-    outlined: bool = False,
 ) -> None:
-    scale = capitals / _FONT_PX
-    thick = _thickness(capitals)
-    if outlined:
-        cv2.putText(image, text, at, _FONT, scale, _BLACK, thick + 2, cv2.LINE_AA)
+    """On a plain ground, at a baseline; ``Lettering`` is for pictures, and places by the ink."""
+    scale, thick = capitals / _FONT_PX, _thickness(capitals)
     cv2.putText(image, text, at, _FONT, scale, colour, thick, cv2.LINE_AA)

@@ -150,12 +150,13 @@ class ClockTicks:
     def _wait_for(self, tick: int) -> bool:
         """Waits for the time of ``tick``, or for the end of all, which is shown at once."""
         due_s = (self._began_s or 0.0) + float(tick / self.rate)
-        while not self._exchange.over and (left_s := due_s - time.monotonic()) > 0:
-            self._is_last = all(tile.ended for tile in self._tiles)
-            if self._is_last:
-                break
+        while not self._exchange.over:
+            self._is_last = all(tile.ended for tile in self._tiles)  # also where it is late
+            left_s = due_s - time.monotonic()
+            if self._is_last or left_s <= 0:
+                return True
             self._exchange.came.wait(left_s)
-        return not self._exchange.over
+        return False
 
 
 def wall_rate(tiles: Sequence[Tile]) -> Fraction:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from fractions import Fraction
 from typing import Final
 
+from posert.errors import OutputError, PosertError
 from posert.runtime.wall.face import Face, State, fitted
 from posert.types import Frame, Image, SourceInfo
+
+log = logging.getLogger(__name__)
 
 _MOST_WAITING: Final = 4  # frames of a file, so large as the tile
 _POLL_S: Final = 0.1  # how often a waiting thread looks whether it should go on
@@ -27,14 +31,27 @@ class Exchange:
         self.came = threading.Condition(self.lock)  # told when a tile has something new
         self.over = False  # nothing more is shown
         self.hung = False  # because writing took too long
+        self.error: PosertError | None = None  # why it is over before its end
         self.writing_since: float | None = None  # time.monotonic() when a frame was begun
 
     def is_over(self) -> bool:
         """Also once the wall's video takes nothing any more; called with the lock held."""
         since = self.writing_since
-        if since is not None and time.monotonic() - since > _HANGS_S:
-            self.over = self.hung = True
+        if not self.hung and since is not None and time.monotonic() - since > _HANGS_S:
+            self.hung = True
+            self.fail(
+                OutputError(
+                    "the wall took nothing and was left", got=f"no frame in {_HANGS_S:g} s",
+                    fix="check its disk or receiver",
+                )
+            )  # fmt: skip
         return self.over
+
+    def fail(self, error: PosertError) -> None:
+        """Ends the wall, and says so at once: the run may go on for days; with the lock held."""
+        if self.error is None:
+            log.error("the wall ends here: %s", error)
+        self.over, self.error = True, error
 
 
 class Recent:
@@ -111,7 +128,7 @@ class Tile:
         with self._exchange.lock:
             while self._is_full() and not (self.ended or self._exchange.is_over()):
                 self._room.wait(_POLL_S)
-            if self._exchange.over:
+            if self._exchange.is_over():
                 return
             self._newest_s = max(self._newest_s, frame.time_s)  # a broken clock loses no frame
             self._waiting.append((self._newest_s, small))
@@ -168,7 +185,9 @@ class Tile:
         """Sets its state; ``over``: its last frame was shown long enough."""
         if over and self._reason:
             self.state = State.FAILED
-        elif over and not (self._still and self._picture is not None):
+        elif self._still and self._picture is not None:
+            self.state = State.RUNNING  # nothing further is expected of it
+        elif over:
             self.state = State.ENDED
         elif stalled:
             self.state = State.STALLED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,13 +12,15 @@ from typing import Final
 
 import numpy as np
 
-from posert.errors import OutputError, PosertError
+from posert.errors import PosertError, first_line
 from posert.runtime.sinks.sink import ImageWriter
 from posert.runtime.wall.face import Face, paint
 from posert.runtime.wall.grid import grid
 from posert.runtime.wall.ticks import ClockTicks, MediaTicks, Ticks
 from posert.runtime.wall.tile import Exchange, Tile
 from posert.types import Frame, Image, SourceInfo
+
+log = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.1
 _COUNTED_S: Final = 0.5  # of the wall's time: numbers that change with each frame are not read
@@ -42,7 +45,7 @@ class Wall:
         """``open_video`` is called with the first frame; ``size`` is width and height, pixels."""
         self.skipped = 0  # frames that a live wall left out because writing took too long
         self.frames = 0  # written
-        self.paths: list[Path] = []  # written so far
+        self.paths: list[Path] = []  # that a frame was written to, or the address
         self._open_video = open_video
         self._size = size
         self._live = live
@@ -56,7 +59,6 @@ class Wall:
         self._canvas: Image = np.zeros((size[1], size[0], 3), np.uint8)
         self._counted = 0  # the tick at which numbers were counted
         self._video: ImageWriter | None = None
-        self._error: PosertError | None = None
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="wall", daemon=True)
         self._thread.start()
@@ -64,11 +66,7 @@ class Wall:
     @property
     def error(self) -> PosertError | None:
         """Why it ended early; what came before is kept."""
-        if self._error is None and self._exchange.hung:
-            return OutputError(
-                "the wall took nothing for long and was left", fix="check its disk or receiver"
-            )
-        return self._error
+        return self._exchange.error
 
     def tile(self, number: int) -> Tile:
         """The place of source ``number``, in the order of the names."""
@@ -97,8 +95,10 @@ class Wall:
             finally:
                 self._complete()
         except PosertError as e:
-            self._error = e
+            with self._exchange.lock:
+                self._exchange.fail(e)
         except BaseException as e:  # noqa: BLE001  it is raised again where the wall is closed
+            log.error("the wall ends here, by a fault of PoseRT: %s", first_line(e))
             self._fault = e
         finally:
             with self._exchange.lock:
@@ -145,11 +145,10 @@ class Wall:
         picture = self._canvas.copy()  # the canvas is painted over
         self._video.write(picture, Frame(picture, tick, tick, float(tick / rate)))
         self.frames += 1
-        self.paths = self._video.paths
+        self.paths = [*self._video.paths]
 
     def _complete(self) -> None:
         with self._exchange.lock:
             self._exchange.writing_since = time.monotonic()
         if self._video is not None:
             self._video.close()
-            self.paths = self._video.paths
