@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from posert.engine_builder.card import find_card, read_topology
 from posert.errors import ConfigError, OutputError
 from posert.postprocess.formats import COCO, OPENPOSE_COCO_18
 from posert.postprocess.topology import Topology
-from posert.runtime.sinks import data_sinks
+from posert.runtime.sinks import coco, data_sinks, openpose
 from posert.runtime.sinks.contact_sheet import ContactSheet
 from posert.runtime.sinks.sink import Sink, TextFile, unwritable
+from posert.runtime.sources.inputs import PICTURES, VIDEOS
 from posert.types import Frame, People, Result, SourceInfo
 
 TOPOLOGY = read_topology(find_card("pose-small").topology_path)
@@ -39,6 +41,13 @@ def one_person() -> People:
 
 def nobody() -> People:
     return People(np.zeros((0, 18, 3), np.float32), np.zeros(0, np.float32))
+
+
+def followed(*ids: int) -> People:
+    """As many of that person, with these ids."""
+    one = one_person()
+    keypoints, scores = np.repeat(one.keypoints, len(ids), 0), np.repeat(one.scores, len(ids))
+    return People(keypoints, scores, ids=np.array(ids))
 
 
 def result(index: int, people: People, source: SourceInfo = CLIP) -> Result:
@@ -109,22 +118,20 @@ def test_jsonl_has_the_age_and_the_size_of_a_live_frame(tmp_path: Path) -> None:
 
 
 def test_every_format_says_who_is_followed(tmp_path: Path) -> None:
-    one = one_person()
-    keypoints, scores = np.repeat(one.keypoints, 2, 0), np.repeat(one.scores, 2)
-    followed = result(0, People(keypoints, scores, ids=np.array([0, 7])))
+    one = result(0, followed(0, 7))
     sinks = data_sinks(
         TOPOLOGY, jsonl=tmp_path / "o.jsonl", csv=tmp_path / "o.csv", coco=tmp_path / "o.json",
         openpose_json=tmp_path / "o",
     )  # fmt: skip
     for sink in sinks:
-        sink.write([followed])
+        sink.write([one])
         sink.close()
     line = json.loads((tmp_path / "o.jsonl").read_text("utf-8"))
     assert [person["id"] for person in line["people"]] == [None, 7]
     with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as file:
         assert [row["id"] for row in csv.DictReader(file)] == ["", "7"]
     entries = json.loads((tmp_path / "o.json").read_text())
-    assert [entry.get("track_id") for entry in entries] == [None, 7]
+    assert [entry.get("track_id") for entry in entries] == [None, 1]
     (file_of_frame,) = (tmp_path / "o").iterdir()
     people = json.loads(file_of_frame.read_text())["people"]
     assert [person["person_id"] for person in people] == [[-1], [7]]
@@ -158,6 +165,40 @@ def test_coco_results_are_51_numbers_in_coco_s_order(tmp_path: Path) -> None:
     assert numbers[9:12].tolist() == [0, 0, 0]
 
 
+def track_ids(path: Path, *results: Result) -> list[int]:
+    (sink,) = data_sinks(TOPOLOGY, coco=path)
+    for each in results:
+        sink.write([each])
+    sink.close()
+    return [entry["track_id"] for entry in json.loads(path.read_text())]
+
+
+def test_coco_gives_people_of_two_sources_different_track_ids(tmp_path: Path) -> None:
+    other = replace(CLIP, name="other.mp4")
+    told = track_ids(
+        tmp_path / "o.json", result(0, followed(1)), result(0, followed(2, 1), other),
+        result(1, followed(3, 1)), result(1, followed(1), other), result(2, followed(3)),
+    )  # fmt: skip
+    assert told == [1, 3, 2, 4, 1, 2, 4]
+
+
+def test_coco_track_ids_of_one_source_are_its_ids(tmp_path: Path) -> None:
+    frames = [(2, 1), (1, 2), (4, 2, 3), (5,)]
+    told = track_ids(
+        tmp_path / "o.json", *(result(i, followed(*ids)) for i, ids in enumerate(frames))
+    )
+    assert told == [who for ids in frames for who in ids]
+
+
+def test_coco_forgets_people_who_are_long_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coco, "_MOST_KNOWN", 2)
+    ids = [1, 2, 1, 3, 1, 2]
+    told = track_ids(tmp_path / "o.json", *(result(i, followed(n)) for i, n in enumerate(ids)))
+    assert told == [1, 2, 1, 3, 1, 4]  # 2 was the longest gone when 3 came
+
+
 def test_coco_takes_the_image_id_of_a_numbered_picture(tmp_path: Path) -> None:
     (sink,) = data_sinks(TOPOLOGY, coco=tmp_path / "o.json")
     still = SourceInfo("val/000000123456.jpg", 640, 480, Fraction(1), Fraction(1), still=True)
@@ -187,6 +228,30 @@ def test_openpose_json_is_54_numbers_in_openpose_s_order(tmp_path: Path) -> None
     np.testing.assert_allclose(numbers.reshape(18, 3), expected, atol=0.001)
     assert OPENPOSE_COCO_18[:3] == ("nose", "neck", "right_shoulder")
     assert numbers[51:].tolist() == [0, 0, 0]  # the left ear is last
+
+
+@pytest.mark.parametrize(
+    ("names", "stems"),
+    [
+        (["cam.1", "cam.2"], ["cam.1", "cam.2"]),
+        (["hall v1.0", "gate"], ["hall_v1.0", "gate"]),
+        (["a/clip.MP4", "b/clip.avi"], ["clip", "clip-2"]),
+        (["a/photo.v2.jpg", "/dev/video0"], ["photo.v2", "video0"]),
+        (["rtsp://host/live.sdp", "cam.2"], ["rtsp___host_live.sdp", "cam.2"]),
+    ],
+)
+def test_openpose_files_have_the_names_of_their_sources(
+    tmp_path: Path, names: list[str], stems: list[str]
+) -> None:
+    (sink,) = data_sinks(TOPOLOGY, openpose_json=tmp_path / "o")
+    sink.write([result(0, nobody(), replace(CLIP, name=name)) for name in names])
+    sink.close()
+    written = {path.name for path in (tmp_path / "o").iterdir()}
+    assert written == {f"{stem}_{0:012d}_keypoints.json" for stem in stems}
+
+
+def test_openpose_files_know_the_ending_of_each_file_that_is_read() -> None:
+    assert PICTURES | VIDEOS == openpose.ENDINGS
 
 
 @pytest.mark.parametrize("form", ["coco", "openpose_json"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from posert.postprocess.formats import OPENPOSE_COCO_18, order_of, with_zeros
 from posert.postprocess.topology import Topology
@@ -17,6 +17,12 @@ _UNUSED = (
     "pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d",
 )  # fmt: skip
 
+# of files that are read: in a name that the user gave, what follows a point is part of it
+ENDINGS: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".gif"}
+    | {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".flv", ".wmv"}
+    | {".mpg", ".mpeg", ".3gp", ".ogv", ".264", ".h264", ".265", ".hevc"}
+)
 
 Texts: TypeAlias = list[tuple[str, int, str]]  # source, number of the frame, what its file says
 
@@ -93,6 +99,8 @@ class _Folder:
 
 
 def _file_stem(source: str) -> str:
-    """A source's name as the start of a file name: of a path its stem, of a URL what is safe."""
-    stem = source if "://" in source else Path(source).stem
+    """A source's name as the start of a file name: of a file its stem, of a URL what is safe."""
+    path = Path(source)
+    stem = path.stem if path.suffix.lower() in ENDINGS else path.name
+    stem = source if "://" in source else stem
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem) or "source"
