@@ -12,7 +12,7 @@ from drawing import NAMES, PERSON, changed, crowd, noise, person
 
 import posert
 from posert.errors import ConfigError
-from posert.postprocess.draw import DrawStyle, Painter, draw_people
+from posert.postprocess.draw import DrawStyle, Painter, draw_people, faces
 from posert.postprocess.topology import Topology
 from posert.types import Float32, Image, People
 
@@ -115,6 +115,25 @@ def test_a_head_just_lost_stays_hidden_half_a_second() -> None:
     for time_s, stays in ((10.04, True), (10.4, True), (10.6, False)):
         after = painter.draw(image, crowd(), time_s)
         assert (detail(after[HEAD]) < 12) == stays, time_s
+
+
+def test_a_head_lost_in_a_frame_of_the_same_time_stays_hidden() -> None:
+    painter, image = Painter(PERSON, BLUR), noise()
+    painter.draw(image, crowd(person()), 10.0)
+    for _ in range(2):
+        assert detail(painter.draw(image, crowd(), 10.0)[HEAD]) < 12
+
+
+def test_a_clock_that_stands_still_does_not_hide_more_and_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(faces, "_MOST", 3)
+    painter, image = Painter(PERSON, BLUR), noise(1200)
+    for i in range(9):
+        after = painter.draw(image, crowd(person(dx=100 * i)), 10.0)
+    ends = [np.s_[36:66, 90 + 100 * i : 111 + 100 * i] for i in range(9)]
+    still = [detail(after[head]) < detail(image[head]) / 2 for head in ends]
+    assert still == [False] * 6 + [True] * 3
 
 
 def test_a_head_that_moved_is_hidden_where_it_is_only() -> None:

@@ -18,6 +18,7 @@ _CELLS: Final = 5  # across a head: 8 cm each, more than the eyes are apart
 _LEAST: Final = 1 / 60  # of the picture's shorter side: the least radius
 _LINGERS_S: Final = 0.5  # a head that the network loses stays blurred where it was
 _GROWS: Final = 1.0  # of its radius a second, as it may have moved
+_MOST: Final = 1000  # heads: where a clock stands still none is ever lost for long
 
 
 class _Blurred(NamedTuple):
@@ -56,7 +57,8 @@ class FaceBlur:
         ]
         if self._size != canvas.shape[:2]:
             self._size, self._blurred = canvas.shape[:2], []
-        self._blurred = now + [old for old in self._blurred if _is_lost(old, now, time_s)]
+        lost = [old for old in self._blurred if _is_lost(old, now, time_s)]
+        self._blurred = now + lost[: max(0, _MOST - len(now))]
         for head in self._blurred:
             grown = head.radius * (1 + _GROWS * (time_s - head.seen_s))
             _pixelate(canvas, head.x, head.y, grown)
@@ -70,7 +72,7 @@ class FaceBlur:
 
 def _is_lost(old: _Blurred, now: list[_Blurred], time_s: float) -> bool:
     """No head is where this one was, and it was there a moment ago."""
-    if not 0 < time_s - old.seen_s <= _LINGERS_S:
+    if not 0 <= time_s - old.seen_s <= _LINGERS_S:  # 0: two frames of one time
         return False
     return all(math.hypot(old.x - new.x, old.y - new.y) > new.radius / 2 for new in now)
 
