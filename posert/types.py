@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 Float32: TypeAlias = npt.NDArray[np.float32]
+Float64: TypeAlias = npt.NDArray[np.float64]
 Int64: TypeAlias = npt.NDArray[np.int64]
+Rows: TypeAlias = npt.NDArray[np.intp]  # places along an axis
 Image: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3), BGR
 Images: TypeAlias = npt.NDArray[np.uint8]  # (N, H, W, 3), BGR, all of a network's input size
 

@@ -8,10 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from posert.types import Float32, Int64
-
-Float64 = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.intp]
+from posert.types import Float32, Float64, Int64, Rows
 
 _KEEPS_GOING_S: Final = 1.5  # of one out of sight: at most this long as fast as when last seen
 _SPEED_S: Final = 0.7  # seconds over which a speed is averaged

@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from posert.postprocess.similarity import areas
-from posert.types import Float32, Int64, People
-
-Float64 = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.intp]
+from posert.types import Float32, Float64, Int64, People, Rows
 
 _CERTAIN: Final = 0.5  # a keypoint's score from which nothing is taken off its cutoff
 

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from posert.postprocess.motion import Rows, Tracks
+from posert.postprocess.motion import Tracks
 from posert.postprocess.similarity import areas, closeness, keypoint_sigmas, shared
 from posert.postprocess.topology import Topology
-from posert.types import Float32, People
+from posert.types import Float32, People, Rows
 
 _HIDDEN_COUNTS: Final = 0.85  # an agreeing keypoint of one out of sight, against one in sight
 _OTHERS_COUNT: Final = 0.2  # an agreeing keypoint of one found elsewhere, against one unseen
