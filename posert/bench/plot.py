@@ -98,7 +98,7 @@ def _draw_latency(axes: Axes, result: Bench) -> None:
     shown: list[tuple[str, Any]] = [(run.name, run.latency) for run in known]
     title = "Arrival of a frame to its data, ms"
     if not known:
-        shown = [(run.name, run.interval) for run in result.runs]
+        shown = [(run.name, run.interval) for run in result.runs if run.interval is not None]
         title = "Between two frames, ms"
     for place, share in enumerate(("p50", "p95", "p99")):
         at = [i + 0.27 * (place - 1) for i in range(len(shown))]

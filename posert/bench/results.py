@@ -74,7 +74,7 @@ class RunCost:
     ratio: float  # of frames/s to the ideal, or to what live sources offer if that is less
     offered_fps: float | None  # of live sources
     dropped: int  # frames of live sources that came too fast
-    interval: Spread  # ms from one delivered frame to the next, whosoever it is
+    interval: Spread | None  # ms from a delivered frame to the next, whosoever; None: not told
     latency: Spread | None  # ms from a frame's arrival to its data; None: unknown
     cpu_ms: float  # a frame, of all together; beside the stages' sum it tells what is lost
     cores_used: float  # CPU seconds a second

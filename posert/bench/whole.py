@@ -112,7 +112,7 @@ def cost_of(
         ratio=fps / min(ideal, offered or ideal),
         offered_fps=offered,
         dropped=sum(tally.dropped for tally in ran.tallies),
-        interval=Spread.of(ran.arrivals.intervals_s) or Spread(0.0, 0.0, 0.0),
+        interval=Spread.of(ran.arrivals.intervals_s),
         latency=Spread.of(list(chain.from_iterable(tally.ages_s for tally in ran.tallies))),
         cpu_ms=ran.arrivals.cpu_ms + 1e3 * ran.usage.children_s / max(1, ran.frames),
         cores_used=ran.arrivals.cores + ran.usage.children_s / ran.usage.seconds,

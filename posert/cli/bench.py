@@ -88,7 +88,7 @@ def bench(
         str | None, typer.Option(help="all, or numbers as 0,1.", rich_help_panel=_HOW)
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(help="That share the inputs.", rich_help_panel=_HOW)
+        int | None, typer.Option(help="Of workers, or beside a GPU.", rich_help_panel=_HOW)
     ] = None,
     at_once: Annotated[
         int | None, typer.Option(help="Files read at once.", rich_help_panel=_HOW)

@@ -34,7 +34,8 @@ def print_bench(result: Bench) -> None:
     times = _table("ms", "p50", "p95", "p99")
     for run in result.runs:
         runs.add_row(run.name, *_run(run))
-        times.add_row(f"{run.name}: between frames", *_percentiles(run.interval))
+        if run.interval is not None:
+            times.add_row(f"{run.name}: between frames", *_percentiles(run.interval))
         if run.latency is not None:
             times.add_row(f"{run.name}: arrival to data", *_percentiles(run.latency))
     for table in (stages, runs, times):
