@@ -103,7 +103,7 @@ def run_settings(
         seconds = time.perf_counter() - began
     stages = part.times.summary()
     data = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
-    walls = part.wall_paths if isinstance(part, OneProcess) else ()
+    walls = part.wall_paths if isinstance(part, OneProcess) else [settings.tile]
     shared = (*data, settings.contact_sheet, *walls)
     written = tuple(path for path in shared if path is not None)
     code = stop.exit_code if isinstance(stop, Stop) else 0
