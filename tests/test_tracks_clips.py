@@ -19,6 +19,7 @@ from posert.runtime.sources.source import Span
 from posert.runtime.sources.video_file import VideoFile
 from posert.types import People
 
+pytestmark = pytest.mark.slow
 DEMO = shipped("demo")
 BOXES = Path(__file__).parent / "tracks"
 SECOND = 30  # frames of the rendered clips
