@@ -27,7 +27,7 @@ from posert.runtime.stream import Stream
 from posert.runtime.timing import StageTimes
 from posert.types import Frame, People, PoseTensors
 from posert.workers.parser import Answer, Given, ParserTask, Row, record_of
-from posert.workers.process import Child
+from posert.workers.process import Child, beside_standard
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,9 @@ class Parsers:
         self._sinks = [sink for _, sink in data]
         self._times = times
         self._most = most
-        self._memory = os.memfd_create("posert", os.MFD_CLOEXEC)
+        memory = os.memfd_create("posert", os.MFD_CLOEXEC)
+        self._memory = beside_standard(memory)
+        os.close(memory)
         self._records: list[npt.NDArray[Any]] | None = None  # peaks, counts, link scores
         self._layout = (0, 0, 0)
         self._places: dict[Stream, _Place] = {}

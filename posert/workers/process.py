@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import signal
@@ -9,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from posert.errors import EngineError
@@ -46,23 +49,31 @@ class Child:
             EngineError: it cannot be started.
         """
         self.name = name
-        ours, theirs = Pipe()
-        given = [theirs.fileno(), *handles]
         try:
+            self.connection = self._start(module, environment, handles)
+        except OSError as e:
+            raise EngineError(f"{name} cannot be started", got=e.strerror) from e
+
+    def _start(
+        self, module: str, environment: Mapping[str, str], handles: Sequence[int]
+    ) -> Connection:
+        words = _words()
+        with ExitStack() as closed:
+            given = []
+            ours, theirs = (closed.enter_context(end) for end in Pipe())
+            for handle in (theirs.fileno(), *handles):
+                given.append(beside_standard(handle))
+                closed.callback(os.close, given[-1])
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, module, ",".join(map(str, given)), *sys.path],
                 env={**os.environ, **environment},
                 pass_fds=given,
                 stdin=subprocess.DEVNULL,
-                stdout=2,  # what a library prints is no data of ours
+                stdout=words,  # what a library prints is no data of ours
+                stderr=words,
                 start_new_session=True,  # a terminal's signals are for the run, which tells it
             )
-        except OSError as e:
-            ours.close()
-            raise EngineError(f"{name} cannot be started", got=e.strerror) from e
-        finally:
-            theirs.close()
-        self.connection = ours
+            return Connection(beside_standard(ours.fileno()))
 
     def send(self, message: object) -> None:
         """What it is to know; nothing where it is gone, which ``receive`` tells."""
@@ -137,6 +148,19 @@ def levels() -> dict[str, int]:
     set_ = {name: logging.getLogger(name).level for name in named}
     chosen = {name: level for name, level in set_.items() if level}
     return {**{name: logging.getLogger(name).getEffectiveLevel() for name in _LOGGERS}, **chosen}
+
+
+def beside_standard(handle: int) -> int:
+    """A copy of a file descriptor that is none of 0, 1 and 2, which each process has of its own.
+
+    Where a run was started with these closed, as by a daemon, they are given to what it opens.
+    """
+    return fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def _words() -> int:
+    """Where a process may say what is no data; nowhere if 2 was closed at our own start."""
+    return subprocess.DEVNULL if sys.__stderr__ is None else 2
 
 
 def _signal(number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from making.networks import read_lines
 from making.pictures import picture
 
 from posert.errors import InputError
+from posert.runtime.sources.inputs import open_source
 from posert.runtime.sources.video_file import VideoFile
 
 INPUT = 3
@@ -96,29 +98,33 @@ def test_a_missing_file_is_refused(posert: Command, dots: Path, tmp_path: Path) 
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_file_without_permission_is_refused(
-    posert: Command, dots: Path, tmp_path: Path, walk: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", ["open", "stat"])
+@pytest.mark.parametrize("name", ["in.mp4", "in.jpg"])
+def test_a_file_without_permission_is_refused_and_not_called_damaged(
+    tmp_path: Path, name: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(*args: object, **kwargs: object) -> None:
         raise PermissionError(13, "Permission denied")  # root, as in a container, may read all
 
-    monkeypatch.setattr(av, "open", forbidden)
-    outcome = posert("run", walk, "--model", dots, "-o", tmp_path / "out.mp4")
-    assert outcome.code == INPUT
-    assert "Permission denied" in outcome.refusal()
-
-
-@pytest.mark.parametrize("method", ["exists", "stat"])
-def test_a_file_that_cannot_be_looked_at_is_refused(
-    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def forbidden(*args: object, **kwargs: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    path = clip(tmp_path / "in.mp4", 2)
+    path = tmp_path / name
+    path.write_bytes(b"some")
     monkeypatch.setattr(Path, method, forbidden)
-    with pytest.raises(InputError, match=r"in\.mp4: cannot be read: got Permission denied$"):
-        VideoFile(path)
+    reason = r"cannot be read: permission denied; check its rights and those of its folders$"
+    with pytest.raises(InputError, match=rf"{name}: {reason}"):
+        open_source(str(path))
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "in.jpg"])
+def test_what_is_no_file_is_called_what_it_is(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    reason = "is a pipe: expected a file or an address; write it into a file first"
+    with pytest.raises(InputError, match=f"{name}: {reason}"):
+        open_source(str(tmp_path / name))
+    (tmp_path / "null.mp4").symlink_to("/dev/null")
+    with pytest.raises(InputError, match="is a device: expected a file or an address"):
+        open_source(str(tmp_path / "null.mp4"))
+    with pytest.raises(InputError, match="is a folder: expected a file or an address"):
+        VideoFile(tmp_path)
 
 
 def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:

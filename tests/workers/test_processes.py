@@ -16,7 +16,7 @@ from typing import Any
 import av
 import pytest
 from making.clips import clip, read
-from making.command import PATIENCE_S, Command, ended, start
+from making.command import COMMAND, PATIENCE_S, Command, ended, start
 from making.networks import read_lines
 
 import posert as library
@@ -184,6 +184,20 @@ def test_workers_of_a_killed_run_end_and_complete_their_files(
     assert process.returncode == -signal.SIGKILL, err
     assert "Traceback" not in err
     assert any(0 < len(read(path)) < LONG for path in tmp_path.glob("*.mp4"))
+
+
+@pytest.mark.parametrize("closed", [(0, 1), (0, 1, 2)])
+def test_a_run_without_standard_files_has_its_workers(
+    tmp_path: Path, pair: list[Path], dots: Path, closed: tuple[int, ...]
+) -> None:
+    """As daemons and cron start programs: what it opens is then given these descriptors."""
+    line = f'exec "$@" {" ".join(f"{number}>&-" for number in closed)}'
+    command = [*COMMAND, "run", "-q", *pair, "--jsonl", tmp_path / "o.jsonl", "--model", dots]
+    command += ["--processes", "2", "--max-frames", "5"]
+    done = subprocess.run(["sh", "-c", line, "sh", *command], timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0
+    lines = read_lines(tmp_path / "o.jsonl")
+    assert [frames_of(lines, source) for source in pair] == [list(range(5))] * 2
 
 
 def test_a_script_of_the_users_is_run_once(tmp_path: Path, pair: list[Path], dots: Path) -> None:

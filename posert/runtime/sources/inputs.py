@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from posert.errors import AccessDenied, InputError
 from posert.runtime.sources.addresses import is_address, kind_of, url_path, without_password
 from posert.runtime.sources.probe import until_stopped
+from posert.runtime.sources.readable import check_readable
 from posert.runtime.sources.source import DEFAULT, Capture, Reading, Source
 from posert.runtime.video_io import Kind, Library, choose
 
@@ -55,8 +56,9 @@ def open_source(
     if kind != "file":
         return _open_address(text, kind, reading, stop)
     if os.path.isdir(text):
-        readable = os.access(text, os.R_OK | os.X_OK)
-        what = "holds no picture or video" if readable else "cannot be read: Permission denied"
+        if not os.access(text, os.R_OK | os.X_OK):
+            raise InputError(f"{text}: cannot be read: permission denied", fix="check its rights")
+        what = "holds no picture or video"
         raise InputError(f"{text}: {what}", expected="files such as .mp4, .jpg")
     if glob.has_magic(text) and not os.path.exists(text):
         raise InputError(f"{text}: matches no file")
@@ -82,9 +84,8 @@ def _open_file(path: Path, reading: Reading) -> Source:
         from posert.runtime.sources.pictures import Picture
 
         return Picture(path)
-    library = "ffmpeg"
-    if os.path.isfile(path):  # else it is VideoFile that says what is wrong
-        library = choose(reading.io, "file", path=path, on_device=reading.on_device)
+    check_readable(path)
+    library = choose(reading.io, "file", path=path, on_device=reading.on_device)
     if library == "nvcodec":
         from posert.runtime.sources.nvcodec import NotOnDevice, NvcodecFile
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posert.errors import InputError
+from posert.runtime.sources.readable import check_readable
 from posert.runtime.sources.source import Health, Span
 from posert.types import Frame, Image, SourceInfo
 
@@ -46,12 +47,11 @@ def read_image(path: Path) -> Image:
     Raises:
         InputError: it cannot be read.
     """
+    check_readable(path)
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as e:
         raise InputError(f"{path}: cannot be read", got=e.strerror) from e
-    if not data.size:
-        raise InputError(f"{path}: is empty (0 bytes)")
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as e:  # e.g. more pixels than OpenCV decodes

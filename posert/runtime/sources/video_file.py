@@ -15,6 +15,7 @@ import numpy as np
 
 from posert.errors import InputError
 from posert.runtime.sources.colours import bgr
+from posert.runtime.sources.readable import check_readable
 from posert.runtime.sources.source import Health, Span
 from posert.types import DevicePicture, Frame, Image, SourceInfo
 
@@ -195,11 +196,8 @@ class VideoFile:
 
 
 def _open(path: Path) -> Any:
+    check_readable(path)
     try:
-        if not path.exists():
-            raise InputError(f"{path}: no such file")
-        if path.stat().st_size == 0:
-            raise InputError(f"{path}: is empty (0 bytes)")
         container = av.open(str(path), metadata_errors="ignore")
     except av.error.FFmpegError as e:
         raise InputError(
