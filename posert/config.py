@@ -60,7 +60,7 @@ def read_mapping(path: Path, error: type[PosertError] = ConfigError) -> dict[str
 
     try:
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        data = json.loads(text) if path.suffix == ".json" else yaml.load(text, _once(yaml))
     except OSError as e:
         raise error(f"{path}: cannot be read", got=e.strerror) from e
     except UnicodeDecodeError as e:
@@ -70,9 +70,30 @@ def read_mapping(path: Path, error: type[PosertError] = ConfigError) -> dict[str
         line = where.line + 1 if where is not None else getattr(e, "lineno", "?")
         problem = getattr(e, "problem", None) or getattr(e, "msg", None) or "bad syntax"
         raise error(f"{path}, line {line}: {problem}", expected="valid YAML or JSON") from e
+    if data is None:
+        raise error(f"{path}: is empty", expected="keys and values")
     if not isinstance(data, dict):
         raise error(f"{path}", got=type(data).__name__, expected="keys and values")
     return data
+
+
+def _once(yaml: Any) -> Any:
+    """A safe loader that refuses a key given twice, of which it would take the last."""
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            lines: dict[tuple[str, Any], int] = {}
+            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                line = key.start_mark.line + 1
+                first = lines.setdefault((key.tag, key.value), line)
+                if first != line:
+                    problem = f"the key of line {first} is given again"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            return super().construct_mapping(node, deep)
+
+    return Loader
 
 
 def build(
@@ -104,13 +125,17 @@ def _explained(
         name = str(first["loc"][-1])
         place = tuple(part for part in first["loc"][:-1] if isinstance(part, str))
         known = dict(_keys(cls)).get(place, ())
-        return error(f"{where}: unknown key {key!r}{nearest(name, known)}")
+        meant = {w: f.name for f in fields(cls) for w in f.metadata.get("meant", ()) if not place}
+        hint = f" (did you mean {meant[name]!r}?)" if name in meant else nearest(name, known)
+        return error(f"{where}: unknown key {key!r}{hint}")
     if first["type"] in ("missing", "missing_argument"):
         return error(f"{where}: {key!r} is missing")
     if first["type"] == "value_error":  # of a __post_init__: it says all there is to say
         message = first["msg"].removeprefix("Value error, ")
         return error(f"{where}: {key}: {message}" if key else f"{where}: {message}")
     expected = first["msg"].removeprefix("Input should be ").replace("a valid tuple", "a list")
+    if first["type"] == "path_type":
+        expected = "a path"
     told = {f.name: f.metadata.get("expected") for f in fields(cls)}.get(first["loc"][0])
     if told is not None:  # of a union, pydantic tells the first member alone
         key, expected = str(first["loc"][0]), told

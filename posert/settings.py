@@ -22,7 +22,7 @@ from posert.runtime.sources.source import Reading, Span
 from posert.runtime.video_io import VideoIO
 
 _DURATION = {"expected": "seconds, or a duration as 200ms, 90s, 10m, 1h"}
-_LASTS: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h|)")
+_LASTS: Final = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?) *(ms|s|m|h|)")
 _LONGEST_S: Final = 30 * 24 * 3600.0
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
@@ -136,7 +136,9 @@ class RunSettings:
     background: Literal["picture", "black", "people"] = "picture"
 
     # inputs where the command line has none
-    sources: tuple[Annotated[SourceSettings, BeforeValidator(_source)], ...] = ()
+    sources: tuple[Annotated[SourceSettings, BeforeValidator(_source)], ...] = field(
+        default=(), metadata={"meant": ("inputs", "input")}
+    )
     output: Path | None = None  # video or picture; a folder for several inputs
     output_dir: Path | None = None  # a folder for one or several
     tile: Path | None = None  # a video of all sources side by side
@@ -189,12 +191,13 @@ class RunSettings:
         _check(0 <= self.trails <= 60, "trails", self.trails, "0 to 60 seconds")
         sides = f"{_LEAST_TILE} to {_MOST_TILE} pixels a side"
         fits = all(_LEAST_TILE <= side <= _MOST_TILE for side in self.tile_size)
-        _check(fits, "tile_size", self.tile_size, sides)
+        _check(fits, "tile_size", "x".join(map(str, self.tile_size)), sides)
         gpus = self.gpus
         fits = gpus is None or len(set(gpus)) == len(gpus) > 0 <= min(gpus)
-        _check(fits, "gpus", gpus, "numbers of GPUs, 0 or more, each once")
+        shown = ",".join(map(str, gpus or ())) or "empty"
+        _check(fits, "gpus", shown, "numbers of GPUs, 0 or more, each once")
         on_cpu = gpus is not None and self.backend == "onnxruntime"
-        _check(not on_cpu, "gpus", gpus, "no GPUs with backend onnxruntime, which uses the CPU")
+        _check(not on_cpu, "gpus", shown, "no GPUs with backend onnxruntime, which uses the CPU")
         both = self.output is not None and self.output_dir is not None
         _check(not both, "output_dir", self.output_dir, "either output or output_dir")
 

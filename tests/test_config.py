@@ -60,7 +60,13 @@ def test_what_is_given_overrules_the_file(tmp_path: Path) -> None:
         ("parser: best", "parser: got 'best'"),
         ("- every", "got list, expected keys and values"),
         ("every: [1, 2", "line 1: .*expected valid YAML or JSON"),
-        ("", "got NoneType, expected keys and values"),
+        ("", "is empty: expected keys and values"),
+        ("# every: 3", "is empty: expected keys and values"),
+        ("every: 3\nstart: 1\nevery: 4", "line 3: the key of line 1 is given again"),
+        ("tile: 5", "tile: got 5, expected a path$"),
+        ("inputs: [a.mp4]", r"unknown key 'inputs' \(did you mean 'sources'\?\)"),
+        ("tile_size: 5x2000", "tile_size is 5x2000: expected 64 to 8192 pixels a side"),
+        ("trails: -1s", "trails is -1.0: expected 0 to 60 seconds"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_name_and_key(
@@ -172,10 +178,10 @@ def test_a_source_may_be_its_input_alone(tmp_path: Path) -> None:
         ("sources: a.mp4", r"sources: got 'a\.mp4', expected a list"),
         ("sources: [{name: gate}]", r"'sources\.0\.input' is missing"),
         ("sources: [{input: 0, trak: true}]", r"unknown key 'sources\.0\.trak' .*'track'"),
-        ("gpus: -1", r"gpus is \(-1,\): expected numbers of GPUs, 0 or more, each once"),
-        ("gpus: [0, 0]", r"gpus is \(0, 0\): expected numbers of GPUs"),
-        ("gpus: []", r"gpus is \(\): expected numbers of GPUs"),
-        ("gpus: 0\nbackend: onnxruntime", r"gpus is \(0,\): expected no GPUs with backend"),
+        ("gpus: -1", r"gpus is -1: expected numbers of GPUs, 0 or more, each once"),
+        ("gpus: [0, 0]", r"gpus is 0,0: expected numbers of GPUs"),
+        ("gpus: []", r"gpus is empty: expected numbers of GPUs"),
+        ("gpus: 0\nbackend: onnxruntime", r"gpus is 0: expected no GPUs with backend"),
     ],
 )
 def test_wrong_sources_and_gpus_are_one_line(tmp_path: Path, text: str, message: str) -> None:

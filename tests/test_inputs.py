@@ -47,10 +47,31 @@ def test_a_name_by_which_another_is_shown_is_refused() -> None:
     other = SourceSettings("other.mp4", name="clip.mp4")
     with pytest.raises(ConfigError, match=r"name 'clip\.mp4': got two sources; name each its own"):
         plan_inputs([], RunSettings(sources=(clip, other)))
-    shown = SourceSettings("yard.mp4", name="rtsp://user:***@gate/1")
-    with pytest.raises(ConfigError, match="got two sources"):
-        plan_inputs([], RunSettings(sources=(SourceSettings(GATE.input), shown)))
     assert plan_inputs(["clip.mp4", "clip.mp4"], RunSettings()) == [clip, clip]
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "../../esc", "/tmp/esc", "two\nlines", "\x1b[31mred", "a\x00b", "a\u2028b"]
+)
+def test_a_name_that_cannot_be_a_file_s_is_refused_in_one_line(name: str) -> None:
+    settings = RunSettings(sources=(SourceSettings("clip.mp4", name=name),))
+    with pytest.raises(ConfigError, match=r"sources: name: got '.*', expected letters") as caught:
+        plan_inputs([], settings)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["gate 2", "Tür", "門", "a.b-c_d", "👨\u200d👩\u200d👧"])
+def test_names_of_all_languages_are_taken(name: str) -> None:
+    source = SourceSettings("clip.mp4", name=name)
+    assert plan_inputs([], RunSettings(sources=(source,))) == [source]
+
+
+def test_ids_and_trails_of_nobody_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    plan_inputs(["a.mp4"], RunSettings(ids=True, track=False))
+    assert "without track nobody has an id" in caplog.text
+    caplog.clear()
+    plan_inputs([], RunSettings(sources=(GATE, YARD), trails=1.0))
+    assert caplog.text == ""
 
 
 def test_a_source_is_shown_by_its_name_and_never_with_its_password() -> None:

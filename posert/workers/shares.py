@@ -51,8 +51,9 @@ def plan_shares(inputs: Sequence[str], settings: RunSettings) -> list[Share]:
     if count > 1 and (single := _needs_one(settings)):
         if settings.processes is not None or settings.gpus is not None:
             what = "processes" if settings.processes is not None else "gpus"
+            shown = settings.processes or ",".join(map(str, settings.gpus or ()))
             raise ConfigError(
-                f"{what} is {getattr(settings, what)}", got=f"{single}, which one process makes",
+                f"{what} is {shown}", got=f"{single}, which one process makes",
                 fix="leave out one of the two",
             )  # fmt: skip
         log.warning("one GPU of %d is used: one process makes the %s", len(chosen), single)

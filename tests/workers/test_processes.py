@@ -192,8 +192,9 @@ def test_a_run_without_standard_files_has_its_workers(
 ) -> None:
     """As daemons and cron start programs: what it opens is then given these descriptors."""
     line = f'exec "$@" {" ".join(f"{number}>&-" for number in closed)}'
-    command = [*COMMAND, "run", "-q", *pair, "--jsonl", tmp_path / "o.jsonl", "--model", dots]
-    command += ["--processes", "2", "--max-frames", "5"]
+    options: list[str | Path] = ["--jsonl", tmp_path / "o.jsonl", "--model", dots]
+    options += ["--processes", "2", "--max-frames", "5"]
+    command: list[str | Path] = [*COMMAND, "run", "-q", *pair, *options]
     done = subprocess.run(["sh", "-c", line, "sh", *command], timeout=PATIENCE_S, check=False)
     assert done.returncode == 0
     lines = read_lines(tmp_path / "o.jsonl")

@@ -126,7 +126,7 @@ def test_one_file_of_all_sources_needs_one_process(
     here(monkeypatch, 2)
     with pytest.raises(ConfigError, match=r"processes is 2: got .*--tile"):
         plan(4, tile=tmp_path / "wall.mp4", processes=2)
-    with pytest.raises(ConfigError, match=r"gpus is \(0, 1\): got .*--contact-sheet"):
+    with pytest.raises(ConfigError, match=r"gpus is 0,1: got .*--contact-sheet"):
         plan(4, contact_sheet=tmp_path / "s.png", gpus=(0, 1))
     assert plan(4, tile=tmp_path / "wall.mp4") == []
     assert "one GPU of 2 is used" in caplog.text
