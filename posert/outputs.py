@@ -25,7 +25,8 @@ def plan_outputs(sources: list[SourceSettings], settings: RunSettings) -> list[P
     Raises:
         ConfigError: nothing is asked for, several inputs have one file to go to, two outputs
             are one file, an address is to be cut into files, or a wall has too many tiles.
-        OutputError: an output would overwrite an input, or its ending is of no format written.
+        OutputError: an output would overwrite an input, its ending is of no format written, it is
+            a folder, or what should be its folder is a file.
     """
     data = [
         path
@@ -44,6 +45,10 @@ def plan_outputs(sources: list[SourceSettings], settings: RunSettings) -> list[P
         _check_files([*planned, *tile])
     _check_distinct([*planned, *tile, *data])
     _check_not_inputs([*planned, *tile, *data], [source.input for source in sources])
+    folder = settings.openpose_json
+    in_folder = [folder / "a.json"] if folder is not None else []
+    for path in dict.fromkeys([*planned, *tile, *data, *in_folder]):
+        _check_place(path)
     return [*planned] or [None] * len(sources)
 
 
@@ -130,6 +135,19 @@ def _check_distinct(outputs: list[Path]) -> None:
         if path in seen:
             raise ConfigError(f"{path}: two outputs are this file", fix="give each its own")
         seen.add(path)
+
+
+def _check_place(path: Path) -> None:
+    if str(path) == "-" or stream_address(path) is not None:
+        return
+    what = f"{path}: cannot be written"
+    if os.path.isdir(path):
+        raise OutputError(what, got="a folder", expected="the name of a file")
+    for above in path.parents:
+        if os.path.exists(above):  # of what may not be looked at: false
+            if not os.path.isdir(above):
+                raise OutputError(what, got=f"{above} is a file", expected="a folder")
+            return
 
 
 def _check_not_inputs(outputs: list[Path], names: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 import sys
 import threading
 import time
@@ -91,6 +92,9 @@ def run_settings(
     tallies = [Tally(shown_name(source), live=is_address(source.input)) for source in sources]
     planned = zip(range(len(sources)), sources, tallies, outputs, strict=True)
     work = [Work(*each) for each in planned]
+    data = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
+    shared = [path for path in (*data, settings.contact_sheet) if path is not None]
+    before = [_state(path) for path in shared]
     with _opened(work, settings) as part:
         began = time.perf_counter()
         failure = None
@@ -102,16 +106,26 @@ def run_settings(
                 failure = e
         seconds = time.perf_counter() - began
     stages = part.times.summary()
-    data = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
-    walls = part.wall_paths if isinstance(part, OneProcess) else [settings.tile]
-    shared = (*data, settings.contact_sheet, *walls)
-    written = tuple(path for path in shared if path is not None)
+    written = [path for path, was in zip(shared, before, strict=True) if _state(path) != was]
+    if settings.tile is not None:
+        written += part.wall_paths if isinstance(part, OneProcess) else [settings.tile]
     code = stop.exit_code if isinstance(stop, Stop) else 0
     report = Report(
-        tuple(tallies), seconds, stages, part.engine, stop.is_set(), written, code, failure
+        tuple(tallies), seconds, stages, part.engine, stop.is_set(), tuple(written), code, failure
     )
     status.close(report.exit_code)
     return report
+
+
+def _state(path: Path) -> object:
+    """What changes when a file is written; None where nothing is in it."""
+    try:
+        now = path.stat()
+    except OSError:
+        return None
+    if stat.S_ISDIR(now.st_mode):
+        return object()  # files in it may have been written anew
+    return (now.st_ino, now.st_mtime_ns, now.st_size) if now.st_size else None
 
 
 @contextmanager
@@ -174,6 +188,8 @@ def _run_all(
         on_device = device_engine(pose.engine) is not None
         reading = replace(settings.reading, on_device=on_device)
         wall = files.enter_context(open_wall()) if settings.tile is not None else None
+        if wall is not None and not any([sheet, *sinks, *(each.output for each in work)]):
+            alive = partial(_alive_beside, wall, alive, stop)
         shared = Shared(settings, pose.topology, reading, stop, sheet, wall)
         stages = Stages(
             pose.estimator, [*sinks], settings.at_once or 1,
@@ -190,6 +206,13 @@ def _run_all(
             stages = replace(stages, at_once=len(work), readers=None, together=True)
         jobs = [make_job(each, shared) for each in work]
         process(jobs, settings.span, stages, stop, _one_at_a_time(on_frame))
+
+
+def _alive_beside(wall: Wall, alive: Callable[[], None], stop: threading.Event) -> None:
+    """``alive``; the run ends with a wall that is all it makes."""
+    alive()
+    if wall.error is not None:
+        stop.set()
 
 
 def _parsers(

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -112,11 +113,15 @@ def print_report(report: Report, quiet: bool) -> None:
     """The report on stderr; with ``quiet`` only what went wrong."""
     for tally in report.sources:
         if tally.error is not None:
-            _say(f"posert: {tally.error}")
+            named = tally.live and tally.source not in str(tally.error)
+            name = f"{tally.source}: " if named else ""
+            _say(f"posert: {name}{tally.error}")
         if tally.skipped:
             _say(f"posert: {tally.source}: {tally.skipped} damaged frames skipped")
     if report.failure is not None:
         _say(f"posert: {report.failure}")
+    for line in _not_begun(report):
+        _say(line)
     if quiet:
         return
     for line in filter(None, map(_live_line, report.sources)):
@@ -126,6 +131,20 @@ def print_report(report: Report, quiet: bool) -> None:
         console.print(_stage_table(report))
     for line in _written(report):
         _say(line)
+
+
+def _not_begun(report: Report) -> Iterator[str]:
+    """Inputs of which nothing was seen, though nothing is wrong with them so far as is known."""
+    waiting = [t for t in report.sources if not t.opened and not t.frames and t.error is None]
+    for tally in waiting:
+        if tally.live:
+            yield f"posert: {tally.source}: never connected"
+    others = any(tally.opened or tally.frames for tally in report.sources)
+    files = [tally.source for tally in waiting if not tally.live and others]
+    if len(files) > 1:
+        yield f"posert: {files[0]} and {len(files) - 1} more inputs were not begun"
+    elif files:
+        yield f"posert: {files[0]}: was not begun"
 
 
 def _say(text: str) -> None:

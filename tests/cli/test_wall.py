@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,17 @@ def test_a_wall_shows_every_source_to_its_end_and_says_which_failed(
     assert below.any(axis=(0, 1)).all()  # the third says what is wrong
 
 
+def test_a_run_ends_with_a_wall_that_is_all_it_makes(
+    posert: Command, tmp_path: Path, dots: Path
+) -> None:
+    clip(tmp_path / "a.mp4", [flat(96, 64, (0, 200, 0))] * 500)
+    too_long = tmp_path / f"wall{'l' * 300}.mp4"
+    outcome = posert("run", tmp_path / "a.mp4", "--tile", too_long, "--model", dots)
+    assert outcome.code == 5
+    (frames,) = re.findall(r"stopped: (\d+) frames", outcome.err)
+    assert int(frames) < 500
+
+
 def test_the_report_names_the_files_of_a_wall_in_parts(
     posert: Command, tmp_path: Path, dots: Path
 ) -> None:
@@ -120,13 +132,12 @@ def test_faces_that_a_model_cannot_find_are_told_before_anything_is_run(
 def test_a_wall_that_cannot_be_written_is_told_and_the_data_are_whole(
     posert: Command, walk: Path, dots: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "a_file").touch()
+    too_long = tmp_path / f"wall{'l' * 300}.mp4"
     outcome = posert(
-        "run", walk, "--tile", tmp_path / "a_file" / "wall.mp4", "--jsonl", tmp_path / "o.jsonl",
-        "--model", dots,
-    )  # fmt: skip
+        "run", walk, "--tile", too_long, "--jsonl", tmp_path / "o.jsonl", "--model", dots
+    )
     assert outcome.code == 5
-    assert "wall.mp4" in outcome.refusal()
+    assert "walllll" in outcome.refusal()
     assert len(read_lines(tmp_path / "o.jsonl")) == 12
 
 

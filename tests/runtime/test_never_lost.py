@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -95,6 +97,40 @@ def test_a_full_disk_of_one_output_leaves_the_others_complete(
         assert len(read(disk / "long.mp4")) > 10
         assert len(read(tmp_path / "out" / "walk.mp4")) == len(read(walk))
     assert "No space left on device" in outcome.err
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_data_on_a_full_disk_end_with_a_whole_frame(
+    posert: Command, tmp_path: Path, long: Path, dots: Path, kind: str
+) -> None:
+    with small_disk(tmp_path / "disk", 8) as disk:
+        output = disk / f"o.{kind}"
+        outcome = posert("run", long, f"--{kind}", output, "--model", dots)
+        assert outcome.code == 5
+        assert "No space left on device" in outcome.err
+        text = output.read_text()
+    if kind == "jsonl":
+        frames = [json.loads(line)["frame"] for line in text.splitlines()]
+        assert frames[:3] == [0, 1, 2]
+    else:
+        assert len({len(row) for row in csv.reader(text.splitlines())}) == 1
+    assert text.endswith("\n")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "coco"])
+def test_data_of_an_earlier_run_stay_where_nothing_new_comes(
+    posert: Command, tmp_path: Path, walk: Path, dots: Path, kind: str
+) -> None:
+    output = tmp_path / f"o.{kind}"
+    assert posert("run", walk, f"--{kind}", output, "--model", dots).code == 0
+    before = output.read_bytes()
+    outcome = posert("run", tmp_path / "typo.mp4", f"--{kind}", output, "--model", dots)
+    assert outcome.code == 3
+    assert "wrote" not in outcome.err
+    assert output.read_bytes() == before
+    again = posert("run", walk, f"--{kind}", output, "--max-frames", "3", "--model", dots)
+    assert f"wrote {output}" in again.err
+    assert 0 < len(output.read_bytes()) < len(before)
 
 
 def test_segments_on_a_full_disk_all_play(

@@ -73,8 +73,7 @@ class CocoResults(DataSink[Entries]):
 
 class _CocoFile:
     def __init__(self, path: Path) -> None:
-        self._file = TextFile(path)
-        self._file.write("[")
+        self._file = TextFile(path, begin="[", end="\n]\n")
         self._separator = "\n"
         self._count = 0
         self._ids = count(1)
@@ -93,7 +92,7 @@ class _CocoFile:
         self._file.write(text)
 
     def close(self) -> None:
-        self._file.close("\n]\n")
+        self._file.close()
 
     def _track_ids(self, frame: FrameEntries) -> dict[int, int]:
         """The track_id of each who has an id in the frame."""

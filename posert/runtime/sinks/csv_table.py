@@ -51,9 +51,8 @@ class CsvTable(DataSink[str]):
     """A file of such rows."""
 
     def __init__(self, path: Path, topology: Topology) -> None:
-        rows, file = CsvRows(topology), TextFile(path, newline="")
-        super().__init__(rows, file)
-        file.write(rows.header())
+        rows = CsvRows(topology)
+        super().__init__(rows, TextFile(path, begin=rows.header()))
 
 
 def _text(rows: Iterable[list[Any]]) -> str:

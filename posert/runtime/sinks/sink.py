@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import stat
 import sys
 from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from posert.errors import OutputError
 from posert.runtime.sinks.disk import DiskSync
@@ -95,26 +98,34 @@ class ImageWriter(Protocol):
 
 
 class TextFile:
-    """A text file flushed with each text and put on the disk; ``-`` is stdout.
+    """A text file on the disk with each text; ``-`` is stdout.
 
-    What is written survives a kill, and but for the last second a power cut.
+    What is written survives a kill, and but for the last second a power cut; a text that does not
+    fit any more is left out whole. What was in the file before stays until there is a first text.
 
     Raises:
         OutputError: it cannot be created or written.
         BrokenPipeError: nobody reads stdout any more, as after ``| head``.
     """
 
-    def __init__(self, path: Path, newline: str | None = None) -> None:
+    def __init__(self, path: Path, begin: str = "", end: str = "") -> None:
+        """Opens it; ``begin`` comes before the first text, ``end`` behind the last."""
         self._path = path
-        self._file: IO[str] = sys.stdout
+        self._begin, self._end = begin, end
+        self._begun = False
         self._failed = False  # told already
         self._disk: DiskSync | None = None
+        self._file: FileIO | None = None  # None: stdout
+        self._whole: int | None = 0  # bytes of whole texts; None: it cannot be cut
         if str(path) == "-":
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._kept = path.exists() and path.stat().st_size > 0
             self._disk = DiskSync(path)
-            self._file = path.open("w", encoding="utf-8", buffering=1, newline=newline)
+            self._file = path.open("ab", buffering=0)
+            if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                self._whole = None
         except OSError as e:
             raise unwritable(path, e) from e
 
@@ -122,24 +133,23 @@ class TextFile:
         try:
             if self._disk is not None:
                 self._disk.check()
-            written = self._file.write(text)
-            if self._file is sys.stdout:  # into a pipe it is not buffered by lines
-                self._file.flush()
-            return written
+            self._put(text if self._begun else self._begin + text)
         except OSError as e:
             self._failed = True
-            if self._file is sys.stdout and isinstance(e, BrokenPipeError):
+            if self._file is None and isinstance(e, BrokenPipeError):
                 raise
             raise unwritable(self._path, e) from e
+        return len(text)
 
-    def close(self, end: str = "") -> None:
-        """Writes ``end`` and closes it; after an error that was told, in silence."""
+    def close(self) -> None:
+        """Completes it; after an error that was told, in silence."""
         try:
             try:
-                self._file.write(end)
-                if self._file is sys.stdout:
-                    self._file.flush()
-                else:
+                if self._begun:
+                    self._put(self._end)
+                elif self._file is None or not self._kept:
+                    self._put(self._begin + self._end)
+                if self._file is not None:
                     self._file.close()
             finally:
                 if self._disk is not None:
@@ -147,6 +157,28 @@ class TextFile:
         except OSError as e:
             if not self._failed:
                 raise unwritable(self._path, e) from e
+
+    def _put(self, text: str) -> None:
+        """Raises OSError where all of it has no room; none of it is there then."""
+        if self._file is None:
+            self._begun = True
+            sys.stdout.write(text)
+            sys.stdout.flush()  # into a pipe it is not buffered by lines
+            return
+        if not self._begun and self._whole is not None:
+            self._file.truncate(0)
+        self._begun = True
+        left = memoryview(text.encode("utf-8"))
+        size = len(left)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            if self._whole is not None:
+                self._file.truncate(self._whole)
+            raise
+        if self._whole is not None:
+            self._whole += size
 
 
 def unwritable(path: Path, error: Exception) -> OutputError:
