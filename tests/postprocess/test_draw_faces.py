@@ -212,7 +212,7 @@ def test_true_faces_of_the_demo_clip_are_hidden() -> None:
                     continue
                 faces += 1
                 patches = [
-                    touched[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2]
+                    touched[round(y) - 2 : round(y) + 3, round(x) - 2 : round(x) + 3]
                     for x, y, _ in points
                 ]
                 seen += not all(patch.any() for patch in patches)
