@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -82,7 +82,12 @@ def _files(work: Work, shared: Shared, tile: Tile | None) -> Callable[[Source], 
 
     def files(source: Source) -> Files:
         info = source.info
-        painter = Painter(shared.topology, settings.draw_style)
+        room = None
+        if tile is not None:
+            tile.begin(replace(info, rate=info.rate / settings.span.every))
+            if output is None and shared.sheet is None:
+                room = tile.room  # nobody else looks at the picture
+        painter = Painter(shared.topology, settings.draw_style, room)
         writers: list[WriteImage] = [shared.sheet.write] if shared.sheet is not None else []
         close: Callable[[], None] = lambda: None  # noqa: E731
         if output is not None and info.still:
@@ -98,8 +103,6 @@ def _files(work: Work, shared: Shared, tile: Tile | None) -> Callable[[Source], 
                 finally:
                     tally.outputs = video.paths
 
-        if tile is not None:
-            tile.begin(info)
         show = tile.show if tile is not None else None
         return Files(writers, close, painter.draw, show)
 

@@ -58,7 +58,7 @@ def draw_labels(canvas: Image, people: People, style: DrawStyle, places: Places)
         left = low[0] if style.boxes else (low[0] + high[0] - width) / 2
         colour = bright(person_colour(people, number))
         top = low[1] - height - 2
-        places.take((round(left), round(top), round(left) + width, round(top) + height))
+        places.take(letters.place(canvas, text, left, top))
         letters.write(canvas, text, left, top, colour)
 
 
@@ -74,17 +74,25 @@ def _words(people: People, number: int, style: DrawStyle) -> list[str]:
 def _write_beside(
     canvas: Image, letters: Lettering, places: Places, name: str, x: float, y: float, gap: float
 ) -> None:
-    """On the first free side of the keypoint: right, left, below, above; on none if none is."""
+    """On the first free side of the keypoint: right, left, below, above; on none if none is.
+
+    A side where the name would hang over the border comes last: it is moved onto the keypoint.
+    """
     width, height = letters.size(name)
-    for left, top in (
+    sides = (
         (x + gap, y - height / 2),
         (x - gap - width, y - height / 2),
         (x - width / 2, y + gap),
         (x - width / 2, y - gap - height),
-    ):
-        box = (round(left), round(top), round(left) + width, round(top) + height)
-        if places.take_if_free(box):
-            letters.write(canvas, name, left, top, WHITE)
+    )
+
+    def moved(side: tuple[float, float]) -> bool:
+        left, top, *_ = letters.place(canvas, name, *side)
+        return (left, top) != (round(side[0]), round(side[1]))
+
+    for side in sorted(sides, key=moved):
+        if places.take_if_free(letters.place(canvas, name, *side)):
+            letters.write(canvas, name, *side, WHITE)
             return
 
 

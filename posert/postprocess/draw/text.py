@@ -41,12 +41,17 @@ class Lettering:
         height, width, _ = _stamp(text, self)[0].shape
         return width, height
 
-    def write(self, canvas: Image, text: str, left: float, top: float, colour: Colour) -> None:
-        """Writes ``text``, moved into the picture where it would hang over its border."""
+    def place(self, canvas: Image, text: str, left: float, top: float) -> Box:
+        """Where ``write`` puts ``text``."""
         width, height = self.size(text)
         x = max(0, min(round(left), canvas.shape[1] - width))
         y = max(0, min(round(top), canvas.shape[0] - height))
-        region = canvas[y : y + height, x : x + width]
+        return x, y, x + width, y + height
+
+    def write(self, canvas: Image, text: str, left: float, top: float, colour: Colour) -> None:
+        """Writes ``text``, moved into the picture where it would hang over its border."""
+        x, y, right, bottom = self.place(canvas, text, left, top)
+        region = canvas[y:bottom, x:right]
         rows, columns = region.shape[:2]  # less than the text's where the picture is smaller
         letters, shade = (alpha[:rows, :columns] for alpha in _stamp(text, self))
         region[:] = region * (1 - shade) + letters * np.array(colour, np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -18,6 +19,8 @@ from posert.types import Float32, Image, People
 
 _MOST: Final = 2048  # points of a trail: a minute at 30 frames a second
 _BRIDGED_S: Final = 0.5  # a person unseen for longer leaves a hole
+_JUMP: Final = 0.5  # of a person's size: further from one picture to the next is another body
+_FASTEST: Final = 1.5  # sizes a second: with few pictures a second people go as far as that
 _PIECES: Final = 6  # of a trail, each thicker than the older one
 
 
@@ -25,6 +28,7 @@ class _Spot(NamedTuple):
     time_s: float
     x: float  # pixels
     y: float
+    size: float  # of the person, pixels
     joined: bool  # a line leads here from the one before
 
 
@@ -49,7 +53,7 @@ class Trails:
             place = self._place(keypoints)
             if identity > 0 and place is not None:
                 trail = self._trails.setdefault(identity, deque(maxlen=_MOST))
-                self._append(trail, time_s, *place)
+                self._append(trail, time_s, *place, _extent(keypoints))
         self._drawn_s, self._size = time_s, size
         self._forget(time_s - self._seconds)
 
@@ -80,11 +84,19 @@ class Trails:
         x, y = keypoints[found, :2].mean(axis=0).tolist()
         return x, y
 
-    def _append(self, trail: deque[_Spot], time_s: float, x: float, y: float) -> None:
-        before = trail[-1].time_s if trail else time_s
-        if trail and before == time_s:
+    def _append(self, trail: deque[_Spot], time_s: float, x: float, y: float, size: float) -> None:
+        if trail and trail[-1].time_s == time_s:
             trail.pop()
-        trail.append(_Spot(time_s, x, y, before >= self._drawn_s or time_s - before <= _BRIDGED_S))
+        joined = bool(trail) and self._goes_on(trail[-1], time_s, x, y, size)
+        trail.append(_Spot(time_s, x, y, size, joined))
+
+    def _goes_on(self, before: _Spot, time_s: float, x: float, y: float, size: float) -> bool:
+        """Whether a line leads on: no long absence, and not to another body."""
+        passed_s = time_s - before.time_s
+        if before.time_s < self._drawn_s and passed_s > _BRIDGED_S:
+            return False
+        most = max(_JUMP, _FASTEST * passed_s) * max(before.size, size)
+        return math.hypot(x - before.x, y - before.y) <= most
 
     def _forget(self, before_s: float) -> None:
         for identity, trail in list(self._trails.items()):
@@ -92,6 +104,11 @@ class Trails:
                 trail.popleft()
             if not trail:
                 del self._trails[identity]
+
+
+def _extent(keypoints: Float32) -> float:
+    """Pixels from the first to the last keypoint found (C, 3), the longer way."""
+    return float(np.ptp(keypoints[found_in(keypoints), :2], axis=0).max())
 
 
 def _ids(people: People) -> list[int]:

@@ -14,6 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from posert.postprocess.draw.shrink import shrunk
 from posert.postprocess.draw.text import Lettering
 from posert.types import Image
 
@@ -74,12 +75,9 @@ def fitted(image: Image, width: int, height: int, pixel: Fraction | None = None)
     shown = columns * float(pixel or 1)
     scale = min(width / shown, height / rows)
     size = (max(1, min(width, round(shown * scale))), max(1, min(height, round(rows * scale))))
-    while image.shape[1] >= 2 * size[0] and image.shape[0] >= 2 * size[1]:  # faster than at once
-        halves = image.shape[1] // 2, image.shape[0] // 2
-        image = np.asarray(cv2.resize(image, halves, interpolation=cv2.INTER_AREA), np.uint8)
     box = np.zeros((height, width, 3), np.uint8)
     x, y = (width - size[0]) // 2, (height - size[1]) // 2
-    box[y : y + size[1], x : x + size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    box[y : y + size[1], x : x + size[0]] = shrunk(image, size)
     return box
 
 

@@ -15,10 +15,12 @@ log = logging.getLogger(__name__)
 
 _DEFAULT_RATE: Final = Fraction(25)
 _MOST_RATE: Final = Fraction(30)
+_LEAST_RATE: Final = Fraction(1)  # of a wall: states are told in time
 _POLL_S: Final = 0.1
 _HELD_S: Final = 5.0  # by a source that sends nothing, while others wait for it
 _LONGEST_GAP_S: Final = 1.0  # in which no source has a frame; longer ones are leapt over
 _STALLED_S: Final = 2.0  # without a frame of a live source
+_MOST_SILENT_S: Final = 10.0  # that a source may be which is processed far below its own rate
 _SAME_S: Final = 1e-4  # times of two sources are one, so near they are
 
 
@@ -160,15 +162,15 @@ class ClockTicks:
 
 
 def wall_rate(tiles: Sequence[Tile]) -> Fraction:
-    """Frames a second of a wall: those of its fastest source, at most 30."""
+    """Frames a second of a wall: those of its fastest source, 1 to 30."""
     known = [tile.rate for tile in tiles if tile.rate is not None]
-    return min(_MOST_RATE, max(known, default=_DEFAULT_RATE))
+    return min(_MOST_RATE, max(_LEAST_RATE, max(known, default=_DEFAULT_RATE)))
 
 
 def _is_silent(tile: Tile, now_s: float) -> bool:
     """Whether a live source sends nothing, though it did before."""
-    recent = tile.recent
-    if recent.last_s == -math.inf:
+    silent_s = now_s - tile.recent.last_s
+    if tile.recent.last_s == -math.inf or silent_s <= _STALLED_S:
         return False
-    usual_s = 3 / recent.rate if recent.rate else 0.0
-    return now_s - recent.last_s > max(_STALLED_S, usual_s)
+    promised_s = float(1 / tile.rate) if tile.rate else 0.0
+    return silent_s > max(3 * promised_s, min(3 * tile.recent.usual_s, _MOST_SILENT_S))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import statistics
 import threading
 import time
 from collections import deque
@@ -20,6 +21,7 @@ _POLL_S: Final = 0.1  # how often a waiting thread looks whether it should go on
 _HANGS_S: Final = 10.0  # for one frame of the wall: its file, or who receives it, hangs
 _RECENT_S: Final = 2.0  # that frames/s and latency are of
 _MOST_RECENT: Final = 1000  # frames
+_INTERVALS: Final = 15  # that the usual one is of
 _LONGEST_S: Final = 1.0  # that the last frame of a source is shown before it has ended
 
 
@@ -59,8 +61,11 @@ class Recent:
 
     def __init__(self) -> None:
         self._frames: deque[tuple[float, float]] = deque(maxlen=_MOST_RECENT)
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
 
     def add(self, now_s: float, latency_s: float) -> None:
+        if self._frames:
+            self._intervals.append(now_s - self.last_s)
         self._frames.append((now_s, latency_s))
         while len(self._frames) > 2 and self._frames[0][0] < now_s - _RECENT_S:
             self._frames.popleft()
@@ -69,6 +74,16 @@ class Recent:
     def last_s(self) -> float:
         """When the newest frame came, time.monotonic(); before there is one, never."""
         return self._frames[-1][0] if self._frames else -float("inf")
+
+    @property
+    def usual_s(self) -> float:
+        """Seconds between two frames, whatever gaps there were; 0 before there are some frames."""
+        return statistics.median_low(self._intervals) if len(self._intervals) > 2 else 0.0
+
+    def forget(self) -> None:
+        """Frames/s and latency begin anew with the newest frame: none came for long."""
+        while len(self._frames) > 1:
+            self._frames.popleft()
 
     @property
     def rate(self) -> float | None:
@@ -111,8 +126,18 @@ class Tile:
         self.ended = False
         self.passed = False  # the wall goes on without it until its next frame
 
+    @property
+    def room(self) -> tuple[float, float]:
+        """Width and height in which its pictures, shape kept, are no smaller than shown."""
+        pixel = float(self._pixel or 1)
+        width, height = self._size
+        return width / min(1.0, pixel), height * max(1.0, pixel)
+
     def begin(self, info: SourceInfo) -> None:
-        """What is known of the source now that it is open; need not be told."""
+        """What is known of the source now that it is open; need not be told.
+
+        Its rate is that of the frames that come here: with ``--every`` fewer than it has.
+        """
         with self._exchange.lock:
             self._pixel, self._still = info.sample_aspect_ratio, info.still
             self.rate = info.rate if info.rate > 0 else None
@@ -133,6 +158,8 @@ class Tile:
             self._newest_s = max(self._newest_s, frame.time_s)  # a broken clock loses no frame
             self._waiting.append((self._newest_s, small))
             self.recent.add(time.monotonic(), latency_s)
+            if self.state is State.STALLED:
+                self.recent.forget()
             self.passed = False
             if not self._waits:
                 self.advance(self._newest_s)
