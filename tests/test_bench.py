@@ -132,3 +132,14 @@ def test_what_cannot_be_measured_is_refused(
     outcome = posert("bench", walk, *what)
     assert outcome.code == 6
     assert "expected" in outcome.refusal()
+    assert "(" not in outcome.refusal()
+
+
+def test_processes_that_would_do_nothing_are_told(
+    walk: Path, posert: Command, tmp_path: Path
+) -> None:
+    outcome = posert(
+        "bench", walk, *QUICK, "--live", "--data-only", "--streams", "1", "--processes", "2"
+    )
+    assert outcome.code == 0
+    assert "processes has no effect" in outcome.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from making.command import Command
 
 from posert.bench.compare import compare
 from posert.bench.environment import environment
-from posert.bench.results import Bench, RunCost, Spread, StageCost, median_of, read_bench
+from posert.bench.places import check_places
+from posert.bench.results import Bench, Kind, RunCost, Spread, StageCost, median_of, read_bench
 from posert.bench.scaling import scaling
+from posert.cli.bench_tables import print_bench, print_comparison
 from posert.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -129,12 +132,89 @@ def test_growth_and_level_over_streams_are_told() -> None:
     assert line.startswith("files: frames/s grow with the streams to 1, then 40 to 119 frames/s")
     (line,) = scaling([run(1, 30.0), run(2, 59.0), run(4, 156.0)])
     assert line == (
-        "files: frames/s grow with the streams to 2, then 156 frames/s (flat) to 4, "
+        "files: frames/s grow with the streams to 2, then 156 frames/s at 4, still growing, "
         "1.30 times the line at 4"
     )
+    (line,) = scaling([run(1, 23.0), run(2, 34.1)])
+    assert line == (
+        "files: frames/s grow with the streams to 1, then 34 frames/s at 2, still growing"
+    )
+    (line,) = scaling([run(1, 30.0), run(2, 31.0)])
+    assert line == "files: frames/s grow with the streams to 1, then 31 frames/s at 2"
     (line,) = scaling([run(1, 30.0), run(2, 59.0)])
     assert line == "files: frames/s grow with the streams to 2, the most tried"
     assert list(scaling([run(1, 30.0)])) == []
+
+
+def test_at_80_columns_every_head_and_figure_can_be_read(
+    result: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    runs = tuple(run(n, 7612.3, 9876.5, kind="predecoded") for n in (1, 1024))
+    stages = (stage("engine", 25.0, 16), stage("parse", 2.0))
+    print_bench(replace(result, rounds=1, runs=runs, stages=stages))
+    out = capsys.readouterr().out
+    assert "\u2026" not in out  # what rich leaves out
+    assert max(map(len, out.splitlines())) <= 80
+    heads = [line.split() for line in out.splitlines() if not re.search("[0-9]{2}[.]", line)]
+    assert ["whole", "run", "frames/s", "steady", "ideal", "ratio", "at", "30/s"] in heads
+    assert ["what", "it", "took", "CPU", "ms", "cores", "engine", "MB"] in heads
+    assert out.count("predecoded, 1024 streams ") == 2
+    assert "2 cores: 1 round\n" in out
+    print_comparison(compare(result, result), "a-rather-long-name-1.json", "another-long-2.json")
+    out = capsys.readouterr().out
+    assert "\u2026" not in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("kinds", "says"),
+    [(["files"], "(and share of the ideal)"), (["files", "live"], "or of what is offered")],
+)
+def test_a_plot_says_what_its_shares_are_of(result: Bench, kinds: list[Kind], says: str) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    from posert.bench.plot import draw_speed
+
+    offered: dict[Kind, float | None] = {"files": None, "live": 30.0}
+    runs = [run(1, 20.0, kind=kind, offered_fps=offered[kind]) for kind in kinds]
+    axes = Figure().subplots()
+    draw_speed(axes, replace(result, runs=tuple(runs)))
+    assert says in axes.get_title()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--json", "."], 5, ".: is a folder: expected a file"),
+        (["--json", "file/b.json"], 5, "file/b.json: cannot be written"),
+        (["--plot", "/dev/full/b.png"], 5, "/dev/full/b.png: cannot be written"),
+        (["--plot", "b.jpg"], 6, "--plot b.jpg: got .jpg, expected .png"),
+        (["--json", "b.png", "--plot", "b.png"], 6, "--json and --plot: got one file"),
+    ],
+)
+def test_places_of_results_are_looked_at_before_anything_is_measured(
+    walk: Path, tmp_path: Path, posert: Command, monkeypatch: pytest.MonkeyPatch,
+    options: list[str], code: int, says: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("posert.bench.plot.find_spec", lambda name: name)
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    outcome = posert("bench", walk, *options)
+    assert outcome.code == code
+    assert says in outcome.refusal()
+    assert outcome.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_look_at_a_place_leaves_what_is_there(tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text("{}")
+    check_places(old, None)
+    check_places(tmp_path / "folder" / "new.json", None)
+    assert old.read_text() == "{}"
+    assert [path.name for path in tmp_path.rglob("*.json")] == ["old.json"]
 
 
 def test_a_plot_is_a_picture(result: Bench, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,10 +19,13 @@ from posert.bench.whole import cost_of, run_files, run_made
 from posert.errors import InputError
 from posert.pose import Pose
 from posert.runtime.cores import usable_cores
+from posert.runtime.engine import on_cpu
 from posert.runtime.sources.addresses import is_address
 from posert.runtime.sources.inputs import is_picture
 from posert.settings import RunSettings
 from posert.workers.shares import chosen_gpus
+
+log = logging.getLogger(__name__)
 
 FULL: Final = 0.9  # of the frames that live sources offer; with less delivered, a stage is full
 _DOUBLED: Final = tuple(2**n for n in range(11))
@@ -38,6 +42,8 @@ def bench(clip: Path, settings: RunSettings, plan: Plan | None = None) -> Bench:
     if is_picture(str(clip)) or is_address(str(clip)):
         raise InputError(f"{clip}: is no video", expected="a video file")
     pose = Pose(**vars(settings))
+    if (settings.processes or 1) > 1 and plan.kinds != ("files",) and on_cpu(pose.engine):
+        log.warning("processes has no effect: made-up sources run in one process on a CPU")
     stages: list[list[StageCost]] = []
     runs: list[RunCost] = []
     for _ in range(plan.rounds):

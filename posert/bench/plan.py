@@ -34,7 +34,8 @@ class Plan:
                               expected="1 or more")  # fmt: skip
         for name, counts in (("batches", self.batches), ("streams", self.streams or (1,))):
             if not counts or min(counts) < 1:
-                raise ConfigError(f"bench: {name}", got=counts, expected="1 or more, as 1,4,16")
+                got = ",".join(map(str, counts)) or "none"
+                raise ConfigError(f"bench: {name}", got=got, expected="1 or more, as 1,4,16")
         if not 0 < self.rate <= 1000:
             raise ConfigError("bench: rate", got=self.rate, expected="frames a second, up to 1000")
 

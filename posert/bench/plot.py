@@ -40,7 +40,7 @@ def draw_bench(result: Bench, path: Path) -> None:
         fontsize=10,
     )
     _draw_stages(stages, result)
-    _draw_speed(speed, result)
+    draw_speed(speed, result)
     _draw_latency(latency, result)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def _draw_stages(axes: Axes, result: Bench) -> None:
     _legend(axes, 2)
 
 
-def _draw_speed(axes: Axes, result: Bench) -> None:
+def draw_speed(axes: Axes, result: Bench) -> None:
     """Frames a second over the streams, the ideal above them."""
     for kind, runs in _by_kind(result).items():
         streams = [run.streams for run in runs]
@@ -88,7 +88,9 @@ def _draw_speed(axes: Axes, result: Bench) -> None:
     top = max(max(run.frames_per_second, run.ideal_fps) for run in result.runs)
     axes.set_ylim(0, 1.2 * top)
     axes.set_xlabel("streams", labelpad=1)
-    axes.set_title("Whole runs, frames/s (and share of the ideal)")
+    of_offered = any(run.offered_fps is not None for run in result.runs)
+    or_offered = ",\nor of what is offered where that is less" if of_offered else ""
+    axes.set_title(f"Whole runs, frames/s (and share of the ideal{or_offered})")
     _legend(axes, 3)
 
 

@@ -142,6 +142,11 @@ def read_bench(path: Path) -> Bench:
     return build(Bench, data, str(path), InputError)
 
 
+def rounds_told(rounds: int) -> str:
+    """What the figures are: those of one round, or medians of several."""
+    return f"medians of {rounds} rounds" if rounds > 1 else "1 round"
+
+
 def median_of(same: Sequence[T]) -> T:
     """The median of each number of the same thing in several rounds; the rest is the first's."""
     first = same[0]

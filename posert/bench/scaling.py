@@ -28,9 +28,15 @@ def _told(runs: Sequence[RunCost]) -> str:
         return f"{grows}, the most tried"
     rates = [run.frames_per_second for run in runs[first:]]
     spread = max(rates) / min(rates) - 1
-    level = f"{min(rates):.0f} to {max(rates):.0f}" if len(rates) > 1 else f"{rates[0]:.0f}"
-    flat = "flat" if spread <= _LINEAR else "not flat"
-    told = f"{grows}, then {level} frames/s ({flat}) to {runs[-1].streams}"
+    before = runs[first - 1].frames_per_second
+    if len(rates) > 1:
+        flat = "flat" if spread <= _LINEAR else "not flat"
+        level = f"{min(rates):.0f} to {max(rates):.0f} frames/s ({flat}) to {runs[-1].streams}"
+    else:
+        level = f"{rates[0]:.0f} frames/s at {runs[-1].streams}"
+    if rates[-1] > (1 + _LINEAR) * max([before, *rates[:-1]]):
+        level += ", still growing"
+    told = f"{grows}, then {level}"
     more = [
         f"{share:.2f} times the line at {run.streams}"
         for run, share in zip(runs, of_line, strict=True)

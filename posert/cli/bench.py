@@ -152,13 +152,13 @@ def _measure(
     clip: Path | None, settings: RunSettings, plan: Plan, json: Path | None, plot: Path | None
 ) -> None:
     from posert.bench import bench as measure
-    from posert.bench.plot import draw_bench, require_matplotlib
+    from posert.bench.places import check_places
+    from posert.bench.plot import draw_bench
     from posert.cli.bench_tables import print_bench
     from posert.config import shipped
     from posert.runtime.sinks.sink import write_json
 
-    if plot is not None:
-        require_matplotlib()  # before minutes of measuring
+    check_places(json, plot)  # before minutes of measuring
     result = measure(clip or shipped("demo") / "walkers.mp4", settings, plan)
     print_bench(result)
     if json is not None:

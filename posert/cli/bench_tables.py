@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from posert.bench.compare import Comparison
-from posert.bench.results import Bench, RunCost, Spread, StageCost
+from posert.bench.results import Bench, RunCost, Spread, StageCost, rounds_told
 from posert.bench.scaling import scaling
 from posert.model_card import InputSize
 
@@ -24,21 +24,21 @@ def print_bench(result: Bench) -> None:
     width, height = result.size
     console = Console()
     print(f"{result.clip}, {width}x{height}, {result.model} at {_size(result.input_size)} on")
-    print(f"{result.engine}, {result.cores} cores: medians of {result.rounds} rounds")
+    print(f"{result.engine}, {result.cores} cores: {rounds_told(result.rounds)}")
     stages = _table("stage alone, a frame", "CPU ms", "p50 ms", "p95 ms", "p99 ms", "frames/s")
     for cost in result.stages:
         stages.add_row(_named(cost), *_numbers(cost))
-    runs = _table(
-        "whole run", "fps", "steady", "ideal", "ratio", "at 30/s", "CPU ms", "cores", "engine", "MB"
-    )
+    speeds = _table("whole run", "frames/s", "steady", "ideal", "ratio", "at 30/s")
+    costs = _table("what it took", "CPU ms", "cores", "engine", "MB")
     times = _table("ms", "p50", "p95", "p99")
     for run in result.runs:
-        runs.add_row(run.name, *_run(run))
+        speeds.add_row(run.name, *_speed(run))
+        costs.add_row(run.name, *_cost(run))
         if run.interval is not None:
             times.add_row(f"{run.name}: between frames", *_percentiles(run.interval))
         if run.latency is not None:
             times.add_row(f"{run.name}: arrival to data", *_percentiles(run.latency))
-    for table in (stages, runs, times):
+    for table in (stages, speeds, costs, times):
         console.print(table)
     for run in result.runs:
         for line in _more(run):
@@ -56,7 +56,8 @@ def print_comparison(comparison: Comparison, old: str, new: str) -> None:
     """Each figure of both and their ratio."""
     for difference in comparison.differences:
         log.warning("not the same: %s", difference)
-    table = _table("", old, new, "new / old", "")
+    print(f"old: {old}\nnew: {new}")
+    table = _table("", "old", "new", "new / old", "")
     for figure in comparison.figures:
         ratio = f"{figure.ratio:.3f}" if figure.ratio is not None else ""
         numbers = f"{figure.old:.4g}", f"{figure.new:.4g}"
@@ -68,9 +69,9 @@ def print_comparison(comparison: Comparison, old: str, new: str) -> None:
 
 def _table(first: str, *columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column(first, no_wrap=True)
+    table.add_column(first, overflow="fold")  # where a screen is narrow, nothing is left out
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     return table
 
 
@@ -90,13 +91,18 @@ def _numbers(cost: StageCost) -> list[str]:
     return [f"{cost.cpu_ms:.2f}", *_percentiles(cost.ms), f"{cost.frames_per_second:.1f}"]
 
 
-def _run(run: RunCost) -> list[str]:
+def _speed(run: RunCost) -> list[str]:
     return [
         f"{run.frames_per_second:.1f}",
         f"{run.steady_fps:.1f}",
         f"{run.ideal_fps:.1f}",
         f"{run.ratio:.3f}",
         f"{run.channels:.1f}",
+    ]
+
+
+def _cost(run: RunCost) -> list[str]:
+    return [
         f"{run.cpu_ms:.1f}",
         f"{run.cores_used:.2f}",
         f"{run.engine_busy:.0%}",
