@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.1
 _SILENT_S: Final = 5.0  # a worker that tells nothing for so long hangs
+_STOPS_S: Final = 2.0  # a worker that takes longer to stop is told of
 _TAKEN_OVER: Final = tuple(f.name for f in fields(Tally) if f.name != "ages_s")
 
 
@@ -141,12 +143,16 @@ class Workers:
             raise self._failures[0]
 
     def _take_all(self, taker: _Taker, stop: threading.Event, alive: Callable[[], None]) -> None:
-        told = False
+        told_s: float | None = None
         while self._running:
-            if not told and (stop.is_set() or taker.failure is not None):
-                told = True
+            if told_s is None and (stop.is_set() or taker.failure is not None):
+                told_s = time.monotonic()
                 for worker in self._running:
                     worker.send(Command.STOP)
+            if told_s is not None and time.monotonic() - told_s > _STOPS_S:
+                told_s = math.inf  # once
+                names = ", ".join(worker.name for worker in self._running)
+                log.warning("waiting for %s; press Ctrl-C again to end at once", names)
             for worker in _heard(self._running):
                 message = worker.receive()
                 if isinstance(message, Done):

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,54 @@ def test_a_stop_reaches_all_workers() -> None:
 
     tallies, _ = shared(parts.Endless, [["a"], ["b"]], stop=stop, on_frame=on_frame)
     assert {tally.state for tally in tallies.values()} == {"ended"}
+
+
+class Slow(parts.Endless):
+    """Told to stop, it waits until there is a file beside that of the data."""
+
+    def __init__(self, work: list[Tally], settings: RunSettings) -> None:
+        super().__init__(work, settings)
+        assert settings.jsonl is not None
+        self._awaited = settings.jsonl.with_name("awaited")
+
+    def run(
+        self,
+        stop: threading.Event,
+        on_frame: OnFrame,
+        alive: Callable[[], None],
+        sinks: Sequence[DataSink[Any]],
+    ) -> None:
+        super().run(stop, on_frame, alive, sinks)
+        give_up_s = time.monotonic() + 60
+        while not self._awaited.exists() and time.monotonic() < give_up_s:
+            time.sleep(0.01)
+
+
+def test_a_worker_that_takes_long_to_stop_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("posert.workers.workers._STOPS_S", 0.1)
+    stop = threading.Event()
+
+    class Goes(logging.Handler):
+        """The worker stops when it was told of, a while later."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            threading.Timer(0.5, (tmp_path / "awaited").touch).start()
+
+    handler = Goes()
+    logger = logging.getLogger("posert.workers.workers")
+    logger.addHandler(handler)
+    try:
+        shared(
+            Slow, [["a"]], stop=stop, on_frame=lambda tally: stop.set(),
+            jsonl=tmp_path / "o.jsonl",
+        )  # fmt: skip
+    finally:
+        logger.removeHandler(handler)
+    assert [record.getMessage() for record in caplog.records] == [
+        "waiting for worker 1; press Ctrl-C again to end at once"
+    ]
 
 
 def test_a_file_that_cannot_be_written_ends_the_run() -> None:
