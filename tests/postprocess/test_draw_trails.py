@@ -140,3 +140,22 @@ def test_all_missing_keypoints_leave_no_point() -> None:
     trails = Trails(PERSON, 2.0)
     trails.add(crowd(person(*NAMES), ids=[1]), 0.0, noise().shape)
     assert kept(trails) == (0, 0)
+
+
+@pytest.mark.parametrize("unseen", [1, 12])  # frames: at once, or after four tenths of a second
+def test_no_line_leads_to_another_body(unseen: int) -> None:
+    painter = Painter(PERSON, TWO_SECONDS)
+    walked(painter, range(20))  # to 195
+    for i in range(unseen):
+        painter.draw(WIDE, crowd(ids=[]), (20 + i) / 30)
+    for i in range(30):  # the id is now that of one who stands 400 pixels on
+        people = crowd(person(dx=500 + i), ids=[1])
+        drawn = painter.draw(WIDE, people, (20 + unseen + i) / 30)
+    assert all(on_the_way(drawn, x) for x in range(110, 190, 10))
+    assert not any(on_the_way(drawn, x) for x in range(205, 570, 10))
+    assert on_the_way(drawn, 605)
+
+
+def test_who_runs_keeps_a_trail() -> None:
+    drawn = walked(Painter(PERSON, TWO_SECONDS), range(30), speed=20)  # three heights a second
+    assert all(on_the_way(drawn, x) for x in range(110, 660, 10))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from drawing import NAMES, PERSON, changed, crowd, grey, noise, person
 
 from posert.postprocess.draw import DrawStyle, draw_people
+from posert.postprocess.draw.colours import Colour
 from posert.postprocess.draw.parts import Part, part
-from posert.postprocess.draw.text import Lettering, Places
+from posert.postprocess.draw.text import Box, Lettering, Places
+from posert.types import Image
 
 
 def height_of_letters(size: tuple[int, int], ground: int = 90) -> int:
@@ -92,3 +96,33 @@ def test_missing_keypoints_have_no_name() -> None:
 )
 def test_parts_are_told_by_names(keypoint: str, expected: Part) -> None:
     assert part(keypoint) == expected
+
+
+@pytest.mark.parametrize("side", ["bottom", "top", "left", "right"])
+def test_names_that_are_moved_into_the_picture_do_not_stand_on_each_other(
+    side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = {"bottom": (200, 298), "top": (200, 1), "left": (1, 150), "right": (398, 150)}[side]
+    along = np.array([side in ("bottom", "top"), side in ("left", "right"), 0])
+    keypoints = np.full((1, len(NAMES), 3), np.nan, np.float32)
+    keypoints[0, 5:11] = (x, y, 0.9) + 12 * np.outer(np.arange(6), along)
+    written: list[Box] = []
+    write = Lettering.write
+
+    def noted(
+        self: Lettering, canvas: Image, text: str, left: float, top: float, colour: Colour
+    ) -> None:
+        before = canvas.copy()
+        write(self, canvas, text, left, top, colour)
+        rows, columns = np.nonzero((before != canvas).any(axis=2))
+        written.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+
+    monkeypatch.setattr(Lettering, "write", noted)
+    draw_people(grey(400, 300), crowd(*keypoints), PERSON, DrawStyle(names=True))
+    assert len(written) > 1
+    assert not any(overlap(a, b) for a, b in combinations(written, 2))
+    assert not overlap((x, y, x + 1, y + 1), written[0])
+
+
+def overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
