@@ -126,3 +126,31 @@ def test_a_reason_is_written_in_lines_that_fit() -> None:
     assert not written[:, -2:].any()
     lines = np.count_nonzero(np.diff(written.any(axis=1).astype(int)) == 1)
     assert lines >= 3
+
+
+@pytest.mark.parametrize("count", [2, 4, 9, 64])
+@pytest.mark.parametrize("state", [State.STALLED, State.ENDED, State.FAILED])
+def test_a_state_is_read_on_any_picture_and_not_across_it(count: int, state: State) -> None:
+    (box, *_) = grid(count, 1920, 1080)
+    bright = flat(*box.picture, (255, 255, 255))
+    below = painted(box, Face("a", state, picture=bright))[box.bar :, :, 0].astype(int)
+    picture = below[0, 0]
+    words = (below > picture + 80).any(axis=1)
+    rows = np.flatnonzero(words)
+    assert rows[0] > 0.8 * len(below)  # below most of the picture
+    ground = below[rows[0] - 1 : rows[-1] + 2]
+    assert np.median(ground) == 0
+    assert ground.max() > 200
+    assert (below[: round(0.8 * len(below))] == picture).all()
+
+
+def test_letters_of_two_tiles_and_of_nine_are_of_one_weight() -> None:
+    """Of their area ink covers about the same share."""
+    shares = []
+    for count in (2, 4, 9):
+        (box, *_) = grid(count, 1920, 1080)
+        label = ink(painted(box, Face("mmmmmmmm", State.RUNNING))[: box.bar])
+        rows, columns = np.nonzero(label)
+        inside = label[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        shares.append((inside > 0).mean())
+    assert max(shares) < 1.5 * min(shares)

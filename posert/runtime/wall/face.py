@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 from posert.postprocess.draw.shrink import shrunk
-from posert.postprocess.draw.text import Lettering
 from posert.types import Image
 
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
@@ -23,9 +22,11 @@ _FONT_PX: Final = 22  # height of its capitals at scale 1
 _UNICODE: Final = int(cv2.__version__.split(".")[0]) >= 5  # before, OpenCV writes ASCII alone
 _CAPITALS: Final = 0.55  # of a label's height
 _MARGIN: Final = 0.35
+_LINE: Final = 1.9  # of a capital, from one line to the next
+_BOLD_PX: Final = 11  # capitals so high are bold: smaller ones would run together
 _LEAST_BAR: Final = 6  # pixels; no letter fits less
 _MOST_LINES: Final = 4  # of why a source ended
-_WHITE, _FADED = (255, 255, 255), (160, 160, 160)
+_WHITE: Final = (255, 255, 255)
 
 
 class State(Enum):
@@ -117,21 +118,22 @@ def _paint_label(label: Image, face: Face) -> None:
 
 
 def _paint_reason(below: Image, bar: int, face: Face) -> None:
-    """The state, and why, in the middle."""
+    """The state, and why, on a band: below the people, or in the middle where nothing is shown."""
     height, width = below.shape[:2]
     capitals = min(_CAPITALS * bar, height / 3)
-    step = 1.9 * capitals
+    step = _LINE * capitals
     across = max(8, int(0.94 * width / max(1, _width("n", capitals))))
     lines = [face.state.value, *textwrap.wrap(face.reason, across)]
     most = max(1, min(1 + _MOST_LINES, int(height / step)))
     if len(lines) > most:
         lines = [*lines[: most - 1], f"{lines[most - 1]} ..."]
-    y = (height - step * (len(lines) - 1) + capitals) / 2
-    lettering = Lettering(capitals / _FONT_PX, _thickness(capitals), 1)
-    for number, line in enumerate(lines):
+    band = min(height, round(step * len(lines) + (step - capitals) / 2))
+    top = height - band if face.picture is not None else (height - band) // 2
+    below[top : top + band] = 0
+    y = top + (band - step * (len(lines) - 1) + capitals) / 2
+    for line in lines:
         text = _cut(line, capitals, round(0.98 * width), keep_end=False)
-        left = (width - lettering.size(text)[0]) / 2
-        lettering.write(below, text, left, y - capitals, _WHITE if number else _FADED)
+        _write(below, text, ((width - _width(text, capitals)) // 2, round(y)), capitals, _WHITE)
         y += step
 
 
@@ -170,7 +172,7 @@ def _width(text: str, capitals: float) -> int:
 
 
 def _thickness(capitals: float) -> int:
-    return max(1, round(capitals / 12))
+    return 1 if capitals < _BOLD_PX else max(2, round(capitals / 12))
 
 
 def _write(
@@ -180,6 +182,6 @@ def _write(
     capitals: float,
     colour: tuple[int, int, int],
 ) -> None:
-    """On a plain ground, at a baseline; ``Lettering`` is for pictures, and places by the ink."""
+    """On a plain ground, at a baseline."""
     scale, thick = capitals / _FONT_PX, _thickness(capitals)
     cv2.putText(image, text, at, _FONT, scale, colour, thick, cv2.LINE_AA)
