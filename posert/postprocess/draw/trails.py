@@ -20,7 +20,7 @@ from posert.types import Float32, Image, People
 _MOST: Final = 2048  # points of a trail: a minute at 30 frames a second
 _BRIDGED_S: Final = 0.5  # a person unseen for longer leaves a hole
 _JUMP: Final = 0.5  # of a person's size: further from one picture to the next is another body
-_FASTEST: Final = 1.5  # sizes a second: with few pictures a second people go as far as that
+_FASTEST: Final = 1.0  # sizes a second: with few pictures a second who walks goes so far
 _PIECES: Final = 6  # of a trail, each thicker than the older one
 
 
