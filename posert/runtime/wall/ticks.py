@@ -20,7 +20,7 @@ _POLL_S: Final = 0.1
 _HELD_S: Final = 5.0  # by a source that sends nothing, while others wait for it
 _LONGEST_GAP_S: Final = 1.0  # in which no source has a frame; longer ones are leapt over
 _STALLED_S: Final = 2.0  # without a frame of a live source
-_MOST_SILENT_S: Final = 10.0  # that a source may be which is processed far below its own rate
+_MOST_SILENT_S: Final = 30.0  # that a source may be which is processed far below its own rate
 _SAME_S: Final = 1e-4  # times of two sources are one, so near they are
 
 

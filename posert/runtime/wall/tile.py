@@ -62,18 +62,15 @@ class Recent:
     def __init__(self) -> None:
         self._frames: deque[tuple[float, float]] = deque(maxlen=_MOST_RECENT)
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
+        self.last_s = -float("inf")  # when the newest came, time.monotonic(); at first, never
 
     def add(self, now_s: float, latency_s: float) -> None:
-        if self._frames:
+        if self.last_s > -float("inf"):
             self._intervals.append(now_s - self.last_s)
+        self.last_s = now_s
         self._frames.append((now_s, latency_s))
         while len(self._frames) > 2 and self._frames[0][0] < now_s - _RECENT_S:
             self._frames.popleft()
-
-    @property
-    def last_s(self) -> float:
-        """When the newest frame came, time.monotonic(); before there is one, never."""
-        return self._frames[-1][0] if self._frames else -float("inf")
 
     @property
     def usual_s(self) -> float:
@@ -81,9 +78,8 @@ class Recent:
         return statistics.median_low(self._intervals) if len(self._intervals) > 2 else 0.0
 
     def forget(self) -> None:
-        """Frames/s and latency begin anew with the newest frame: none came for long."""
-        while len(self._frames) > 1:
-            self._frames.popleft()
+        """Frames/s and latency begin anew: a silence tells nothing of them."""
+        self._frames.clear()
 
     @property
     def rate(self) -> float | None:
@@ -158,8 +154,6 @@ class Tile:
             self._newest_s = max(self._newest_s, frame.time_s)  # a broken clock loses no frame
             self._waiting.append((self._newest_s, small))
             self.recent.add(time.monotonic(), latency_s)
-            if self.state is State.STALLED:
-                self.recent.forget()
             self.passed = False
             if not self._waits:
                 self.advance(self._newest_s)
@@ -218,6 +212,9 @@ class Tile:
             self.state = State.ENDED
         elif stalled:
             self.state = State.STALLED
+            self.recent.forget()
+        elif self.state is State.STALLED and self.recent.rate is None:
+            pass  # one frame may be what a frozen source held back: a second one tells
         else:
             self.state = State.WAITING if self._picture is None else State.RUNNING
 
