@@ -45,10 +45,13 @@ def plan_outputs(sources: list[SourceSettings], settings: RunSettings) -> list[P
         _check_files([*planned, *tile])
     _check_distinct([*planned, *tile, *data])
     _check_not_inputs([*planned, *tile, *data], [source.input for source in sources])
-    folder = settings.openpose_json
-    in_folder = [folder / "a.json"] if folder is not None else []
-    for path in dict.fromkeys([*planned, *tile, *data, *in_folder]):
-        _check_place(path)
+    for path in [*(planned if len(planned) == 1 else []), *tile, *data]:
+        if os.path.isdir(path):  # one of many outputs may be: it fails alone
+            raise OutputError(
+                f"{path}: cannot be written", got="a folder", expected="a file's name"
+            )
+    for path in [*planned[:1], *tile, *data, *filter(None, [settings.openpose_json])]:
+        _check_above(path)
     return [*planned] or [None] * len(sources)
 
 
@@ -137,17 +140,14 @@ def _check_distinct(outputs: list[Path]) -> None:
         seen.add(path)
 
 
-def _check_place(path: Path) -> None:
+def _check_above(path: Path) -> None:
+    """Refuses a place below a file; what may not be looked at is found out later."""
     if str(path) == "-" or stream_address(path) is not None:
         return
-    what = f"{path}: cannot be written"
-    if os.path.isdir(path):
-        raise OutputError(what, got="a folder", expected="the name of a file")
-    for above in path.parents:
-        if os.path.exists(above):  # of what may not be looked at: false
-            if not os.path.isdir(above):
-                raise OutputError(what, got=f"{above} is a file", expected="a folder")
-            return
+    above = next((each for each in path.parents if os.path.exists(each)), path.parent)
+    if os.path.exists(above) and not os.path.isdir(above):
+        what = f"{path}: cannot be written"
+        raise OutputError(what, got=f"{above} is a file", expected="a folder")
 
 
 def _check_not_inputs(outputs: list[Path], names: list[str]) -> None:

@@ -24,7 +24,7 @@ _LIBRARIES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
+class Machine:
     """A machine and what is installed on it."""
 
     posert: str  # version
@@ -38,10 +38,10 @@ class Environment:
     libraries: dict[str, str]  # name: version
 
 
-def environment() -> Environment:
+def environment() -> Machine:
     """Of this machine."""
     found = gpus()
-    return Environment(
+    return Machine(
         posert=__version__,
         python=platform.python_version(),
         system=", ".join(_system()),

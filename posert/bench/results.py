@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from posert.bench.environment import Environment
+from posert.bench.environment import Machine
 from posert.config import build, read_mapping
 from posert.errors import InputError
 from posert.model_card import STRICT, InputSize
@@ -109,7 +109,7 @@ class Bench:
     at_once: int | None  # files; None: as many as seem best
     stages: tuple[StageCost, ...]
     runs: tuple[RunCost, ...]
-    environment: Environment
+    environment: Machine
     format: Literal["posert bench"] = _MAGIC
     schema: int = SCHEMA
 

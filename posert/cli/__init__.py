@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -38,8 +39,16 @@ def _version(
         raise typer.Exit
 
 
+def _open_closed() -> None:
+    """Standard streams that are closed, as for some daemons: no file of ours is to be one."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+
+
 def main() -> None:
     """The ``posert`` command: a refusal is one line on stderr and its exit code."""
+    _open_closed()
     try:
         app()
     except PosertError as e:

@@ -71,6 +71,7 @@ def _stamp(text: str, letters: Lettering) -> tuple[Alpha, Alpha]:
     around = 2 * letters.outline + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (around, around))
     shade = cv2.dilate(plane, kernel)
+    shade = cv2.add(shade, shade)  # thin strokes are faint
     x, y, w, h = cv2.boundingRect(shade)
     cut = np.s_[y : y + h, x : x + w, None]
     return _alpha(plane[cut]), _alpha(shade[cut])

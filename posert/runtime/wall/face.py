@@ -111,7 +111,7 @@ def _paint_label(label: Image, face: Face) -> None:
     said = face.numbers if face.state is State.RUNNING else face.state.value
     said = _cut(said, capitals, width - 2 * margin, keep_end=False)
     at = width - margin - _width(said, capitals)
-    baseline = round((height + capitals) / 2)
+    baseline = round((height + capitals) / 2 - height / 24)  # some letters go below it
     _write(label, said, (at, baseline), capitals, _WHITE)
     name = _cut(face.name, capitals, at - 2 * margin, keep_end=_is_path(face.name))
     _write(label, name, (margin, baseline), capitals, _WHITE)

@@ -53,13 +53,16 @@ class MediaTicks:
         """The next tick, once each source that has not ended has a frame at its time or later."""
         if self._first_s is None and not self._begin():
             return None
+        if not self._wait_for(self._time_s(self._tick)):
+            return None
+        self._tick = self._leapt()
         time_s = self._time_s(self._tick)
         if not self._wait_for(time_s) or all(tile.is_done(time_s) for tile in self._tiles):
             return None
         for tile in self._tiles:
             tile.settle(over=tile.is_done(time_s), stalled=tile.passed)
-        tick, self._tick = self._tick, self._after(self._tick)
-        return tick
+        self._tick += 1
+        return self._tick - 1
 
     def _begin(self) -> bool:
         """Waits for the first frames, the earliest of which is shown at tick 0."""
@@ -103,15 +106,15 @@ class MediaTicks:
                 "%s sent nothing for %.0f s: the wall goes on without it", tile.name, silent_s
             )
 
-    def _after(self, tick: int) -> int:
-        """The tick after ``tick``: that of the next frame, where none comes for long."""
+    def _leapt(self) -> int:
+        """The next tick; that of the next frame where no source has one until then, for long."""
         soonest = [tile.next_s for tile in self._tiles if not (tile.ended and tile.next_s is None)]
-        if not soonest or None in soonest:
-            return tick + 1
-        gap_s = min(s for s in soonest if s is not None) - self._time_s(tick)
+        if any(tile.is_fresh for tile in self._tiles) or not soonest or None in soonest:
+            return self._tick
+        gap_s = min(s for s in soonest if s is not None) - self._time_s(self._tick - 1)
         if gap_s <= _LONGEST_GAP_S:
-            return tick + 1
-        return tick + max(1, math.ceil((gap_s - _SAME_S) * self.rate))
+            return self._tick
+        return self._tick - 1 + math.ceil((gap_s - _SAME_S) * self.rate)
 
 
 class ClockTicks:

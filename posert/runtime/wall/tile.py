@@ -185,6 +185,11 @@ class Tile:
         return self.ended or self._newest_s >= time_s
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether its picture is on no frame of the wall yet."""
+        return self._fresh
+
+    @property
     def is_blocked(self) -> bool:
         """Whether it can take no further frame."""
         return self._is_full() and not self.ended
