@@ -250,7 +250,7 @@ def readme_bench() -> Any:
 def test_the_readme_tells_what_was_measured() -> None:
     script = readme_bench()
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert script.updated(text, script.results()) == text
+    assert script.updated(text, script.results(), script.gpu_results()) == text
 
 
 def test_the_table_is_made_of_results_of_bench_alone(result: Bench, tmp_path: Path) -> None:
