@@ -107,9 +107,10 @@ class Outlet:
         drawn = ordered_map(self._drawn, self._taken(), workers=1, depth=_DEPTH, name="draw")
         try:
             for (frame, people, came_s), image in drawn:
-                with self._times.measure("encode"):
-                    for write in self._writers:
-                        write(image, frame)
+                if self._writers:
+                    with self._times.measure("encode"):
+                        for write in self._writers:
+                            write(image, frame)
                 if self._show is not None:
                     self._show(image, frame, time.monotonic() - came_s)
                 self._moved.set()

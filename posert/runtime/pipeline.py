@@ -240,7 +240,7 @@ def _finish_parsed(batch: Batch[Stream], parsed: P, parsing: Parsing[Ticket, P])
 def _write_data(items: list[Found], stages: Stages) -> None:
     """What was found in a batch, at once; the pictures come later."""
     results = [result for _, result in items if result is not None]
-    if not results:
+    if not results or not stages.sinks:
         return
     with stages.estimate.times.measure("data", len(results)):
         for sink in stages.sinks:
