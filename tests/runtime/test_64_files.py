@@ -18,7 +18,7 @@ import posert
 from posert.report import Report
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_threads_left")]
-SOURCES, FRAMES = 64, 12
+SOURCES, FRAMES = 64, 6
 BAD = "clip-17.mp4"  # of 64
 
 

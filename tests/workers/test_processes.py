@@ -24,6 +24,8 @@ from posert.errors import ConfigError, EngineError
 from posert.report import Report
 from posert.runtime.stream import Tally
 
+pytestmark = pytest.mark.slow
+
 # Asked to stop, or killed, at its first news.
 AT_NEWS = """
 import os, posert.cli.progress as progress
