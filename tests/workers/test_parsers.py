@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from making.children import children, kill
 from making.clips import clip, read
 from making.networks import read_lines
 
@@ -41,10 +40,7 @@ def run(clips: list[Path], dots: Path, folder: Path, processes: int, **more: Any
 
 def parsers() -> list[int]:
     """Process ids of those of this process."""
-    children = [f.read_text().split() for f in Path("/proc/self/task").glob("*/children")]
-    found = [int(pid) for each in children for pid in each]
-    command = b"posert.workers.parser"
-    return [pid for pid in found if command in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return children("posert.workers.parser")
 
 
 def test_parsers_make_what_one_process_makes(
@@ -78,7 +74,7 @@ def test_a_parser_that_is_killed_costs_its_own_sources(
     def on_frame(tally: Tally) -> None:
         if not killed:
             killed.append(parsers()[0])
-            os.kill(killed[0], signal.SIGKILL)
+            kill(killed[0])
 
     report = run(clips, dots, tmp_path, 3, at_once=3, on_frame=on_frame)
     assert report.exit_code == 7
@@ -103,7 +99,7 @@ def test_sources_that_begin_later_are_parsed_by_those_that_live(
     def on_frame(tally: Tally) -> None:
         if not killed:
             killed.append(parsers()[0])
-            os.kill(killed[0], signal.SIGKILL)
+            kill(killed[0])
 
     report = run([clips[0], *more], dots, tmp_path, 3, at_once=1, on_frame=on_frame)
     assert [tally.error for tally in report.sources[1:]] == [None] * 6
@@ -116,7 +112,7 @@ def test_sources_that_begin_later_are_parsed_by_those_that_live(
 def test_without_a_parser_the_run_fails(tmp_path: Path, clips: list[Path], dots: Path) -> None:
     def on_frame(tally: Tally) -> None:
         for pid in parsers():
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
 
     report = run(clips, dots, tmp_path, 2, at_once=1, on_frame=on_frame)
     assert report.exit_code == EngineError.exit_code

@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import pytest
+from making.children import children
 from making.clips import clip, read
 from making.command import COMMAND, PATIENCE_S, Command, ended, start
 from making.networks import read_lines
@@ -70,9 +71,7 @@ def long_pair(pair: list[Path]) -> list[Path]:
 
 def workers_of_this_process() -> list[int]:
     """Process ids of its workers, started by any of its threads."""
-    children = [f.read_text().split() for f in Path("/proc/self/task").glob("*/children")]
-    found = [int(pid) for each in children for pid in each]
-    return [pid for pid in found if b"posert.workers" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return children("posert.workers")
 
 
 def frames_of(lines: list[dict[str, object]], source: Path) -> list[object]:
