@@ -15,6 +15,7 @@ from posert.postprocess.topology import Topology
 from posert.runtime.outlet import WriteImage
 from posert.runtime.sinks import picture_writer, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
+from posert.runtime.sinks.sink import ImageWriter
 from posert.runtime.sources.inputs import open_source
 from posert.runtime.sources.source import Reading, Source
 from posert.runtime.stream import Files, Job, Tally
@@ -96,14 +97,16 @@ def _files(work: Work, shared: Shared, tile: Tile | None) -> Callable[[Source], 
         elif output is not None:
             video = video_writer(output, info, settings.encoder, settings.segment)
             writers.append(video.write)
-
-            def close() -> None:
-                try:
-                    video.close()
-                finally:
-                    tally.outputs = video.paths
-
+            close = partial(_complete, video, tally)
         show = tile.show if tile is not None else None
         return Files(writers, close, painter.draw, show)
 
     return files
+
+
+def _complete(video: ImageWriter, tally: Tally) -> None:
+    """Completes a video, and tells which files it is."""
+    try:
+        video.close()
+    finally:
+        tally.outputs = video.paths

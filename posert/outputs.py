@@ -55,6 +55,11 @@ def plan_outputs(sources: list[SourceSettings], settings: RunSettings) -> list[P
     return [*planned] or [None] * len(sources)
 
 
+def shown_output(output: Path) -> str:
+    """As people write it, without its password."""
+    return without_password(stream_address(output) or str(output))
+
+
 def _planned(sources: list[SourceSettings], settings: RunSettings) -> list[Path]:
     if settings.output_dir is not None:
         planned = _in_folder(sources, settings.output_dir)
@@ -65,7 +70,7 @@ def _planned(sources: list[SourceSettings], settings: RunSettings) -> list[Path]
         if one_file and len(sources) != 1:
             expected = "a folder for them, or --tile FILE"
             got = f"{len(sources)} inputs"
-            raise ConfigError(f"-o {_shown(output)}", got=got, expected=expected)
+            raise ConfigError(f"-o {shown_output(output)}", got=got, expected=expected)
         if sent:
             return [output]
         planned = [output] if one_file else _in_folder(sources, output)
@@ -101,15 +106,10 @@ def _stem(name: str) -> str:
         return "source"
 
 
-def _shown(output: Path) -> str:
-    """As people write it, without its password."""
-    return without_password(stream_address(output) or str(output))
-
-
 def _check_wall(path: Path, tiles: int) -> None:
     if tiles > MOST_TILES:
         raise ConfigError(
-            f"--tile {_shown(path)}", got=f"{tiles} inputs", expected=f"at most {MOST_TILES}",
+            f"--tile {shown_output(path)}", got=f"{tiles} inputs", expected=f"at most {MOST_TILES}",
             fix="give fewer inputs, or a folder for all: --output-dir DIR",
         )  # fmt: skip
     if stream_address(path) is None:
@@ -121,7 +121,7 @@ def _check_files(outputs: list[Path]) -> None:
     for path in outputs:
         if stream_address(path) is not None:
             fix = "leave out --segment, or name a file"
-            raise ConfigError("--segment", got=_shown(path), expected="a video file", fix=fix)
+            raise ConfigError("--segment", got=shown_output(path), expected="a video file", fix=fix)
 
 
 def _check_ending(name: str, path: Path) -> None:

@@ -18,14 +18,13 @@ from posert.engine_builder.card import find_card, read_topology
 from posert.errors import PosertError
 from posert.inputs import plan_inputs, shown_name
 from posert.jobs import Shared, Work, make_job
-from posert.outputs import plan_outputs
+from posert.outputs import plan_outputs, shown_output
 from posert.pose import Pose
 from posert.postprocess.draw import Painter
 from posert.report import Report, RunStatus, Stop
 from posert.runtime.engine import device_engine
 from posert.runtime.pipeline import Stages, process
-from posert.runtime.pipelines.passwords import without_password
-from posert.runtime.sinks import data_files, data_formats, stream_address, video_writer
+from posert.runtime.sinks import data_files, data_formats, video_writer
 from posert.runtime.sinks.contact_sheet import ContactSheet
 from posert.runtime.sinks.sink import DataSink, ImageWriter
 from posert.runtime.sources.addresses import is_address
@@ -92,8 +91,8 @@ def run_settings(
     tallies = [Tally(shown_name(source), live=is_address(source.input)) for source in sources]
     planned = zip(range(len(sources)), sources, tallies, outputs, strict=True)
     work = [Work(*each) for each in planned]
-    data = (settings.jsonl, settings.csv, settings.coco, settings.openpose_json)
-    shared = [path for path in (*data, settings.contact_sheet) if path is not None]
+    asked = (*data_paths(settings).values(), settings.contact_sheet)
+    shared = [path for path in asked if path is not None]
     before = [_state(path) for path in shared]
     with _opened(work, settings) as part:
         began = time.perf_counter()
@@ -247,7 +246,7 @@ def _wall(work: list[Work], settings: RunSettings, paths: list[Path]) -> Iterato
         wall.close()
         paths += wall.paths
     if wall.skipped:
-        name = without_password(stream_address(target) or target)
+        name = shown_output(Path(target))
         log.warning("%s: %d frames left out: writing was too slow", name, wall.skipped)
     if wall.error is not None:
         raise wall.error
